@@ -1,0 +1,39 @@
+"""Every error that charlm raises on purpose.
+
+    CharlmError              exit code 1; its text is one line: what, where, what to do
+    ├── OptionError          a value that cannot be used                (exit code 2)
+    ├── TextError            a text that cannot be read or is not enough
+    ├── VocabularyError      a text holds what the model never saw
+    ├── CheckpointError      not a checkpoint, damaged, or of a newer version
+    └── TrainingError        training cannot go on (the loss is not finite, say)
+
+Knows nothing about how an error is shown: only `cli/` catches them, once.
+"""
+
+
+class CharlmError(Exception):
+    """What happened, to which file or option, the value given, and what to do, in one line."""
+
+    exit_code = 1
+
+
+class OptionError(CharlmError):
+    """An option or argument whose value cannot be used."""
+
+    exit_code = 2
+
+
+class TextError(CharlmError):
+    """A text that cannot be read, decoded, or is too short for what was asked."""
+
+
+class VocabularyError(CharlmError):
+    """A text that holds characters or words outside the model's vocabulary."""
+
+
+class CheckpointError(CharlmError):
+    """A file that is not a whole, sound checkpoint of a version that this charlm reads."""
+
+
+class TrainingError(CharlmError):
+    """Training cannot go on; what was saved before is intact."""
