@@ -1,0 +1,189 @@
+"""A trained model to use from Python, with the words of the command line.
+
+`load` reads a checkpoint; the `Model` it gives samples, scores and evaluates. The examples below
+run against a small model that the tests train.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from charlm import scoring
+from charlm.checkpoint import Checkpoint
+from charlm.checkpoint import load as load_checkpoint
+from charlm.corpus import tokenize
+from charlm.errors import OptionError, VocabularyError
+from charlm.inference import Engine, Ids, NumpyEngine
+from charlm.sampling import generate, make_sampler
+from charlm.scoring import Score, TokenScore
+from charlm.text import Text, lines_where, text_of
+from charlm.tokenizers import EOS, UNK
+
+BULK = 4e12  # floating-point operations above which importing torch pays
+
+
+def load(path: str | os.PathLike[str]) -> "Model":
+    """Reads a checkpoint; raises CheckpointError if it is not a sound one.
+
+    >>> load(path).checkpoint.model.cell
+    'lstm'
+    """
+    return Model(load_checkpoint(path))
+
+
+class Model:
+    """A checkpoint's network with its tokenizer. Torch is imported only for work in bulk."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.tokenizer = checkpoint.tokenizer
+        self.per_line = checkpoint.model.per_line
+        self.engine: Engine = NumpyEngine(checkpoint.model, checkpoint.weights)
+
+    def engine_for(self, tokens: int, device: str = "auto") -> Engine:
+        """The engine that runs this many tokens soonest: torch's pays when they are many."""
+        if device in ("auto", "cpu") and 2 * tokens * self.checkpoint.model.parameters < BULK:
+            return self.engine
+        from charlm.bulk import TorchEngine
+
+        return TorchEngine.of(self.checkpoint.model, self.checkpoint.weights, device)
+
+    def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
+        """Token numbers of a text.
+
+        Raises VocabularyError, which names what the model never saw, unless on_unknown is "unk".
+
+        >>> model.encode("cat").tolist() == [model.encode(c)[0] for c in "cat"]
+        True
+        """
+        if on_unknown == "error" and (unseen := self.tokenizer.unseen(text)):
+            raise VocabularyError(_unseen_message(unseen))
+        return self.tokenizer.encode(text)
+
+    def sample(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        seed: int | None = None,
+        allow_unk: bool = False,
+        on_unknown: str = "error",
+    ) -> str:
+        """One text of at most `length` tokens after the prompt (which it does not repeat).
+
+        >>> model.sample("The ", length=20, seed=1) == model.sample("The ", length=20, seed=1)
+        True
+        """
+        tokens = self.stream(
+            prompt,
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            seeds=[_seed(seed)],
+            allow_unk=allow_unk,
+            on_unknown=on_unknown,
+        )
+        return self.tokenizer.decode(int(token[0]) for token in tokens if token[0] != EOS)
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        seeds: Sequence[Sequence[int]],
+        allow_unk: bool = False,
+        on_unknown: str = "error",
+        device: str = "auto",
+    ) -> Iterator[Ids]:
+        """The next token of each of `len(seeds)` texts, as they are written; <EOS> ends a text."""
+        forbidden = [] if allow_unk else [UNK]
+        sampler = make_sampler(temperature, top_k, top_p, min_p, forbidden)
+        ids = self.encode(prompt, on_unknown=on_unknown)
+        engine = self.engine_for(length * len(seeds) if len(seeds) > 1 else 0, device)
+        return generate(engine, sampler, ids, seeds, length)
+
+    def score(self, text: str, *, given: str = "", eos: bool | None = None) -> Score:
+        """P(text) by the chain rule, as a sequence from the zero state after <EOS> and `given`.
+
+        eos: whether the sequence's end is counted; by default for per-line models alone.
+
+        >>> a, b = model.score("The cat"), model.score("The ca"), 
+        >>> bool(a.log_probability < b.log_probability < 0)
+        True
+        """
+        return self.scores([text], given=given, eos=eos)[0]
+
+    def scores(
+        self, texts: Sequence[str], *, given: str = "", eos: bool | None = None
+    ) -> list[Score]:
+        """`score` of many texts, in batches of about the same length.
+
+        >>> [score.tokens for score in model.scores(["The", "The cat"])]
+        [3, 7]
+        """
+        eos = self.per_line if eos is None else eos
+        return scoring.score(self.engine, self.tokenizer, texts, given=given, eos=eos)
+
+    def token_scores(
+        self, text: str, *, given: str = "", eos: bool | None = None
+    ) -> list[TokenScore]:
+        """Each token's −ln P and rank.
+
+        >>> tokens = model.token_scores("The cat")
+        >>> abs(sum(token.nats for token in tokens) + model.score("The cat").log_probability) < 1e-4
+        True
+        """
+        eos = self.per_line if eos is None else eos
+        return scoring.score_tokens(self.engine, self.tokenizer, text, given=given, eos=eos)
+
+    def next_tokens(self, text: str = "", count: int = 10) -> list[TokenScore]:
+        """The likeliest tokens after <EOS> and the text.
+
+        >>> len(model.next_tokens("The ", count=3))
+        3
+        """
+        return scoring.next_tokens(self.engine, self.tokenizer, text, count)
+
+    def evaluate(self, text: str | Text, *, streams: int = 1, device: str = "auto") -> Score:
+        """Scores a whole text: one sequence with carried state or, per line, each line as one.
+
+        >>> score = model.evaluate("The cat was full.\\n" * 9)
+        >>> score.characters, score.unseen_tokens
+        (162, 0)
+        """
+        text = text_of(text) if isinstance(text, str) else text
+        documents: Any = [document.chunks() for document in text.documents]
+        if self.per_line:
+            documents = [lines_where(text.line_chunks(), lambda _: True)]
+        tokens = tokenize(documents, self.tokenizer, self.per_line)
+        return scoring.evaluate(self.engine_for(tokens.events, device), tokens, streams)
+
+
+def _seed(seed: int | None) -> list[int]:
+    if seed is None:
+        return [int.from_bytes(os.urandom(4), "little"), 0]
+    if seed < 0:
+        raise OptionError(f"--seed: {seed} cannot be used; give 0 or more")
+    return [seed, 0]
+
+
+def _unseen_message(unseen: list[tuple[int, str]]) -> str:
+    """`the model never saw 'é' (U+00E9) at character 4, …`."""
+    shown = []
+    for offset, piece in unseen[:3]:
+        code = f" (U+{ord(piece):04X})" if len(piece) == 1 else ""
+        shown.append(f"{piece!r}{code} at character {offset}")
+    more = f" and {len(unseen) - 3} more" if len(unseen) > 3 else ""
+    return f"the model never saw {', '.join(shown)}{more}; --on-unknown unk reads them as <UNK>"

@@ -1,0 +1,63 @@
+"""The network at work in bulk: the engine in torch, for long files, many sequences and a GPU.
+
+The same protocol as `charlm.inference.NumpyEngine`; the tests hold the two equal.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from charlm.config import ModelConfig
+from charlm.inference import Array, Ids, State
+from charlm.model import LanguageModel
+
+
+class TorchEngine:
+    """A LanguageModel behind the `Engine` protocol, without gradients."""
+
+    def __init__(self, model: LanguageModel, precision: str = "float32") -> None:
+        self.config = model.config
+        self._model = model
+        self._device = model.output.bias.device
+        self._autocast = precision == "bfloat16"
+
+    @classmethod
+    def of(
+        cls, config: ModelConfig, weights: Mapping[str, Array], device: str = "cpu"
+    ) -> "TorchEngine":
+        """An engine for the weights of a checkpoint."""
+        model = LanguageModel(config)
+        model.load_weights(weights)
+        return cls(model.to(device).eval())
+
+    def initial_state(self, batch: int) -> State:
+        return [
+            tuple(part[0].cpu().numpy() for part in layer)
+            for layer in self._model.initial_state(batch)
+        ]
+
+    def logits(self, tokens: Ids, state: State) -> tuple[Array, State]:
+        with torch.inference_mode():
+            logits, after = self._run(tokens, state)
+        return logits.float().cpu().numpy(), after
+
+    def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
+        with torch.inference_mode():
+            logits, after = self._run(tokens, state)
+            wanted = torch.from_numpy(targets.astype(np.int64)).to(self._device)
+            nats = functional.cross_entropy(
+                logits.float().flatten(0, 1), wanted.flatten(), reduction="none"
+            )
+        return nats.cpu().numpy().reshape(targets.shape), after
+
+    def _run(self, tokens: Ids, state: State) -> tuple[torch.Tensor, State]:
+        before = [
+            tuple(torch.from_numpy(np.ascontiguousarray(part))[None].to(self._device) for part in layer)
+            for layer in state
+        ]
+        ids = torch.from_numpy(tokens.astype(np.int64)).to(self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+            logits, after = self._model(ids, before)
+        return logits, [tuple(part[0].cpu().numpy() for part in layer) for layer in after]

@@ -1,0 +1,130 @@
+"""The language model: (tokens, state) → (logits, state).
+
+Knows nothing about text, files, optimisers or sampling. The state is an argument and a result.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from charlm.config import ModelConfig
+
+LayerState = tuple[Tensor, ...]  # LSTM: (a, c), else (a,); each (1, batch, hidden)
+State = list[LayerState]  # one entry a layer
+
+CELL_CLASSES: dict[str, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+    "rnn": nn.RNN,
+}
+
+
+class LanguageModel(nn.Module):
+    """Embedding, recurrent layers, softmax layer: P(token t + 1 | tokens up to t).
+
+    Each layer is one single-layer module of torch.nn, whose documentation gives its equation;
+    dropout stands between the layers and before the softmax layer, with one mask for all steps
+    of a sequence (Gal and Ghahramani 2016, arXiv:1512.05287).
+
+    >>> from charlm.config import ModelConfig
+    >>> model = LanguageModel(ModelConfig(vocabulary_size=10, hidden_size=16))
+    >>> logits, state = model(torch.zeros(5, 2, dtype=torch.long), model.initial_state(2))
+    >>> tuple(logits.shape)
+    (5, 2, 10)
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        sizes = [config.embedding_size] + [config.hidden_size] * config.layers
+        self.embedding = nn.Embedding(config.vocabulary_size, config.embedding_size)
+        self.layers = nn.ModuleList(
+            CELL_CLASSES[config.cell](sizes[k], sizes[k + 1]) for k in range(config.layers)
+        )
+        self.output = nn.Linear(config.hidden_size, config.vocabulary_size)
+        if config.tie_weights:
+            self.output.weight = self.embedding.weight
+        self.initialise()
+
+    @torch.no_grad()
+    def initialise(self) -> None:
+        """Orthogonal recurrent weights gate by gate, a forget-gate bias of 1, small embeddings.
+
+        The forget-gate bias: Jozefowicz, Zaremba and Sutskever 2015.
+        """
+        hidden_size = self.config.hidden_size
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        for layer in self.layers:
+            for name, weight in layer.named_parameters():
+                if name.startswith("weight_hh"):
+                    for gate in weight.split(hidden_size):
+                        nn.init.orthogonal_(gate)
+                elif name.startswith("weight_ih"):
+                    nn.init.xavier_uniform_(weight)
+                else:
+                    nn.init.zeros_(weight)
+            if isinstance(layer, nn.LSTM):
+                layer.bias_ih_l0[hidden_size : 2 * hidden_size].fill_(1.0)  # gates i, f, g, o
+        if not self.config.tie_weights:
+            nn.init.xavier_uniform_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def initial_state(self, batch: int) -> State:
+        """The zero state, with which every sequence starts."""
+        weight = self.output.bias
+        zeros = weight.new_zeros(1, batch, self.config.hidden_size)
+        return [(zeros,) * (2 if self.config.cell == "lstm" else 1)] * self.config.layers
+
+    def forward(
+        self, tokens: Tensor, state: State, masks: list[Tensor] | None = None
+    ) -> tuple[Tensor, State]:
+        """Logits of the next token after each token.
+
+        tokens: (time, batch) integers. masks: from `dropout_masks`, or None for no dropout.
+        Returns logits (time, batch, vocabulary) and the state after the last step.
+        """
+        hidden = self.embedding(tokens)  # (time, batch, embedding)
+        after: State = []
+        for k, layer in enumerate(self.layers):
+            before = state[k] if self.config.cell == "lstm" else state[k][0]
+            hidden, last = layer(hidden, before)
+            after.append(tuple(part.float() for part in last) if isinstance(last, tuple) else (last.float(),))
+            if masks is not None:
+                hidden = hidden * masks[k]
+        return self.output(hidden), after
+
+    def dropout_masks(self, batch: int, rate: float, generator: torch.Generator) -> list[Tensor]:
+        """One (batch, hidden) mask a layer, zero with probability `rate`, else 1 / (1 − rate)."""
+        device = self.output.bias.device
+        shape = (batch, self.config.hidden_size)
+        return [
+            torch.empty(shape).bernoulli_(1 - rate, generator=generator).div_(1 - rate).to(device)
+            for _ in self.layers
+        ]
+
+    def named_weights(self) -> dict[str, Tensor]:
+        """The parameters under the checkpoint's names, which are those of a stacked torch.nn.LSTM.
+
+        `embedding.weight`, `rnn.weight_ih_l0`, …, `output.weight` (absent if tied), `output.bias`.
+        """
+        return {_checkpoint_name(name): weight for name, weight in self.named_parameters()}
+
+    @torch.no_grad()
+    def load_weights(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """The inverse of `named_weights`; names and shapes must agree."""
+        own = self.named_weights()
+        assert set(own) == set(weights)
+        for name, parameter in own.items():
+            assert parameter.shape == weights[name].shape
+            parameter.copy_(torch.from_numpy(weights[name].copy()))
+
+
+def _checkpoint_name(name: str) -> str:
+    """`layers.2.weight_ih_l0` → `rnn.weight_ih_l2`; other names stay."""
+    if not name.startswith("layers."):
+        return name
+    _, layer, parameter = name.split(".")
+    return f"rnn.{parameter.removesuffix('0')}{layer}"

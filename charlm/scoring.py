@@ -1,0 +1,277 @@
+"""Log-probabilities of texts by the chain rule, and the measures made from them.
+
+Internally natural logarithms, summed in float64. Knows engines, tokenizers and token files; knows
+nothing about checkpoints or terminals.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.corpus import Tokens
+from charlm.inference import Array, Engine, Ids, State
+from charlm.tokenizers import EOS, UNK, Tokenizer
+
+WINDOW = 256  # steps run at once
+WARM_UP = 256  # steps read before a stream's own, so that its state is not cold
+BATCH_TOKENS = 2**14  # padded tokens of one batch of sequences
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """What a model says of a text.
+
+    log_probability is in nats. characters and bytes (of UTF-8) are the text's, plus one for the
+    sequence's end where it is counted (`eos_counted`): the newline that it stands for.
+    """
+
+    log_probability: float
+    tokens: int
+    characters: int
+    bytes: int
+    unseen_tokens: int
+    unseen_log_probability: float
+    eos_counted: bool
+
+    @property
+    def log10_probability(self) -> float:
+        """log10 P(text)."""
+        return self.log_probability / math.log(10)
+
+    @property
+    def probability(self) -> float:
+        """P(text), 0.0 where it is too small for a float."""
+        return math.exp(self.log_probability)
+
+    @property
+    def bits_per_character(self) -> float:
+        """−log2 P(text) over its characters; can be compared across tokenizers."""
+        return -self.log_probability / math.log(2) / self.characters if self.characters else 0.0
+
+    @property
+    def bits_per_byte(self) -> float:
+        """−log2 P(text) over the bytes of its UTF-8; can be compared across tokenizers."""
+        return -self.log_probability / math.log(2) / self.bytes if self.bytes else 0.0
+
+    @property
+    def nats_per_token(self) -> float:
+        """Cross-entropy per token; differs from tokenizer to tokenizer."""
+        return -self.log_probability / self.tokens if self.tokens else 0.0
+
+    @property
+    def perplexity(self) -> float:
+        """exp(nats per token): among how many equally likely tokens the model wavers."""
+        return math.exp(min(self.nats_per_token, 700.0))
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure in full precision, under its name."""
+        derived = (
+            "log10_probability",
+            "probability",
+            "bits_per_character",
+            "bits_per_byte",
+            "nats_per_token",
+            "perplexity",
+        )
+        return dataclasses.asdict(self) | {name: getattr(self, name) for name in derived}
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenScore:
+    """One token of a text: how it is written, −ln P given what came before, and its rank from 1."""
+
+    token: int
+    piece: str
+    nats: float
+    rank: int
+
+
+def score(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    *,
+    given: str = "",
+    eos: bool,
+) -> list[Score]:
+    """Scores each text as a sequence that starts from the zero state after <EOS> and `given`.
+
+    The probability of `given` is not counted; with `eos` the sequence's end after the text is.
+    """
+    context = tokenizer.encode(given).astype(np.intp)
+    encoded = [tokenizer.encode(text).astype(np.intp) for text in texts]
+    end = np.full(int(eos), EOS)
+    sequences = [np.concatenate([[EOS], context, tokens, end]) for tokens in encoded]
+    nats = sequence_nats(engine, sequences)
+    scores = []
+    for text, tokens, values in zip(texts, encoded, nats, strict=True):
+        counted = values[len(context) :].astype(np.float64)
+        unseen = tokens == UNK
+        scores.append(
+            Score(
+                log_probability=-float(counted.sum()),
+                tokens=len(counted),
+                characters=len(text) + eos,
+                bytes=len(text.encode("utf-8", "surrogatepass")) + eos,
+                unseen_tokens=int(unseen.sum()),
+                unseen_log_probability=-float(counted[: len(tokens)][unseen].sum()),
+                eos_counted=eos,
+            )
+        )
+    return scores
+
+
+def sequence_nats(engine: Engine, sequences: Sequence[Ids]) -> list[Array]:
+    """−ln P of every token after the first of each sequence, which starts from the zero state.
+
+    Sequences of about the same length run together; long ones run in windows with their state.
+    """
+    order = sorted(range(len(sequences)), key=lambda k: len(sequences[k]))
+    results: list[Array] = [np.zeros(0, np.float32)] * len(sequences)
+    for group in _groups(order, [len(sequence) for sequence in sequences]):
+        longest = len(sequences[group[-1]])
+        padded = np.full((longest, len(group)), EOS)
+        for column, k in enumerate(group):
+            padded[: len(sequences[k]), column] = sequences[k]
+        windows = [nats for nats, _ in _run(engine, padded, engine.initial_state(len(group)))]
+        nats = np.concatenate(windows) if windows else np.zeros((0, len(group)), np.float32)
+        for column, k in enumerate(group):
+            results[k] = nats[: len(sequences[k]) - 1, column]
+    return results
+
+
+def _groups(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Runs of `order`, whose lengths rise, that fill a batch."""
+    group: list[int] = []
+    for k in order:
+        if group and (len(group) + 1) * lengths[k] > BATCH_TOKENS:
+            yield group
+            group = []
+        group.append(k)
+    if group:
+        yield group
+
+
+def _run(engine: Engine, ids: Ids, state: State) -> Iterator[tuple[Array, State]]:
+    """−ln P of ids[1:] (time, batch) window by window, with the state after each."""
+    for at in range(0, len(ids) - 1, WINDOW):
+        window = ids[at : at + WINDOW + 1].astype(np.intp)
+        nats, state = engine.nats(window[:-1], window[1:], state)
+        yield nats, state
+
+
+def evaluate(engine: Engine, tokens: Tokens, streams: int = 1) -> Score:
+    """Scores a whole file of tokens.
+
+    One long sequence is read from its beginning to its end with the state carried, or, for speed,
+    as `streams` parts side by side, each of which first reads the 256 tokens before it. Per line,
+    every line starts from the zero state.
+    """
+    parts = _line_nats(engine, tokens.ids) if tokens.per_line else _stream_nats(
+        engine, tokens.ids, streams
+    )
+    total = unseen_total = 0.0
+    unseen = 0
+    for nats, targets in parts:
+        exact = nats.astype(np.float64)
+        total += float(exact.sum())
+        unseen += int((targets == UNK).sum())
+        unseen_total += float(exact[targets == UNK].sum())
+    return Score(
+        log_probability=-total,
+        tokens=tokens.events,
+        characters=tokens.characters,
+        bytes=tokens.bytes,
+        unseen_tokens=unseen,
+        unseen_log_probability=-unseen_total,
+        eos_counted=tokens.per_line,
+    )
+
+
+NatsAndTargets = Iterator[tuple[Array, Ids]]
+
+
+def _line_nats(engine: Engine, ids: Ids) -> NatsAndTargets:
+    """Sequences of a per-line file, many at a time."""
+    ends = np.flatnonzero(ids == EOS)
+    for at in range(0, len(ends) - 1, 2**12):
+        block = ends[at : at + 2**12 + 1]
+        sequences = [ids[a : b + 1] for a, b in zip(block[:-1], block[1:], strict=True)]
+        for sequence, nats in zip(sequences, sequence_nats(engine, sequences), strict=True):
+            yield nats, sequence[1:]
+
+
+def _stream_nats(engine: Engine, ids: Ids, streams: int) -> NatsAndTargets:
+    """One long sequence; the last stream's length is the longest, the others stop before it."""
+    events = len(ids) - 1
+    streams = max(1, min(streams, events))
+    bounds = np.linspace(0, events, streams + 1).astype(np.int64)
+    state = _warm_states(engine, ids, bounds[:-1])
+    longest = int(np.diff(bounds).max())
+    for at in range(0, longest, WINDOW):
+        steps = np.arange(at, min(at + WINDOW, longest))[:, None]
+        inside = bounds[:-1] + steps < bounds[1:]  # (time, streams)
+        index = np.minimum(bounds[:-1] + steps, events - 1)
+        targets = ids[index + 1].astype(np.intp)
+        nats, state = engine.nats(ids[index].astype(np.intp), targets, state)
+        yield nats[inside], targets[inside]
+
+
+def _warm_states(engine: Engine, ids: Ids, begins: npt.NDArray[np.int64]) -> State:
+    """The state of each stream at its beginning, after the WARM_UP tokens before it."""
+    state = engine.initial_state(len(begins))
+    if len(begins) == 1:
+        return state
+    steps = np.arange(-WARM_UP, 0)[:, None]
+    inputs = ids[np.maximum(begins + steps, 0)].astype(np.intp)
+    _, warm = engine.nats(inputs, inputs, state)
+    for layer_warm, layer_cold in zip(warm, state, strict=True):
+        for part_warm, part_cold in zip(layer_warm, layer_cold, strict=True):
+            part_warm[0] = part_cold[0]  # the first stream starts where the sequence does
+    return warm
+
+
+def score_tokens(
+    engine: Engine, tokenizer: Tokenizer, text: str, *, given: str = "", eos: bool
+) -> list[TokenScore]:
+    """Each token of the text with its −ln P and its rank among all tokens."""
+    context = tokenizer.encode(given).astype(np.intp)
+    tokens = np.concatenate([tokenizer.encode(text).astype(np.intp), np.full(int(eos), EOS)])
+    ids = np.concatenate([[EOS], context, tokens])
+    rows = list(_log_probabilities(engine, ids))[len(context) :]
+    return [
+        TokenScore(
+            int(token),
+            tokenizer.piece(int(token)),
+            -float(row[token]),
+            1 + int((row > row[token]).sum()),
+        )
+        for token, row in zip(tokens, rows, strict=True)
+    ]
+
+
+def next_tokens(
+    engine: Engine, tokenizer: Tokenizer, text: str, count: int = 10
+) -> list[TokenScore]:
+    """The `count` likeliest tokens after <EOS> and the text, the likeliest first."""
+    ids = np.concatenate([[EOS], tokenizer.encode(text).astype(np.intp), [EOS]])
+    *_, row = _log_probabilities(engine, ids)
+    likeliest = np.argsort(-row, kind="stable")[:count]
+    return [
+        TokenScore(int(token), tokenizer.piece(int(token)), -float(row[token]), rank)
+        for rank, token in enumerate(likeliest, 1)
+    ]
+
+
+def _log_probabilities(engine: Engine, ids: Ids) -> Iterable[npt.NDArray[np.float64]]:
+    """ln P of every possible token at each place after the first, (vocabulary,) each."""
+    state = engine.initial_state(1)
+    for at in range(0, len(ids) - 1, WINDOW):
+        logits, state = engine.logits(ids[at : min(at + WINDOW, len(ids) - 1), None], state)
+        exact = logits[:, 0].astype(np.float64)
+        exact -= exact.max(axis=1, keepdims=True)
+        yield from exact - np.log(np.exp(exact).sum(axis=1, keepdims=True))
