@@ -1,19 +1,23 @@
-"""What every tokenizer does: the protocol, and the two special tokens.
+"""What every tokenizer does: the protocol, the two special tokens, and what the kinds share.
 
 Knows nothing about files, sequences or models.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from charlm.errors import CheckpointError
 
 EOS = 0  # <EOS>: the boundary of sequences, context at the start, a scored event at the end
 UNK = 1  # <UNK>: whatever is not in the vocabulary
 SPECIAL_PIECES = ("<EOS>", "<UNK>")
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
+SURROGATE = re.compile("([\ud800-\udfff])")  # half a character; no encoding of Unicode has it
 
 
 class Decoder(Protocol):
@@ -43,7 +47,10 @@ class Tokenizer(Protocol):
         """The token of "\\n" (UNK where the vocabulary has none)."""
 
     def encode(self, text: str) -> Ids:
-        """Token numbers, in the smallest unsigned type that holds `size`; unseen ones are UNK."""
+        """Token numbers, in the smallest unsigned type that holds `size`; unseen ones are UNK.
+
+        <EOS> is never among them: a text that spells it is only text.
+        """
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of the tokens; special tokens are written as `<EOS>` and `<UNK>`."""
@@ -52,13 +59,19 @@ class Tokenizer(Protocol):
         """A fresh incremental decoder."""
 
     def piece(self, token: int) -> str:
-        """How one token is written in a table (a lone byte as `<0xE2>`)."""
+        """How one token is written in a table: its own text, spaces and controls as they are.
+
+        A byte that is no character by itself is written as `<0xE2>`.
+        """
 
     def unseen(self, text: str) -> list[tuple[int, str]]:
         """Each character or word that `encode` turns into UNK, with its character offset."""
 
     def grown(self, other: "Tokenizer") -> "Tokenizer":
-        """This tokenizer with the other's new tokens appended; numbers already given stay."""
+        """This tokenizer with the other's new tokens appended; numbers already given stay.
+
+        Raises OptionError where the two are of different kinds.
+        """
 
     def header(self) -> dict[str, Any]:
         """What the checkpoint's JSON header keeps, `kind` included."""
@@ -70,3 +83,38 @@ class Tokenizer(Protocol):
 def smallest_dtype(size: int) -> np.dtype[np.unsignedinteger[Any]]:
     """The smallest unsigned type that holds the numbers 0 to size − 1."""
     return np.dtype(np.min_scalar_type(size - 1))
+
+
+def encode_around_surrogates(text: str, encode: Callable[[str], Ids]) -> Ids:
+    """Encode what lies between lone surrogates, which themselves become UNK."""
+    parts = SURROGATE.split(text)  # text, surrogate, text, surrogate, …, text
+    ids = [encode(part) for part in parts[::2]]
+    unknown = np.full(1, UNK, ids[0].dtype)
+    joined = [array for part in ids for array in (part, unknown)]
+    return np.concatenate(joined[:-1])
+
+
+def check_fields(header: dict[str, Any], **types: type) -> None:
+    """Refuse a tokenizer's header whose keys, besides `kind`, are not exactly those of `types`.
+
+    Raises CheckpointError.
+    """
+    for key in header.keys() - types.keys() - {"kind"}:
+        raise CheckpointError(f"the tokenizer has an unknown key {key!r:.40}")
+    for key, expected in types.items():
+        if key not in header:
+            raise CheckpointError(f"the tokenizer has no {key!r}")
+        if type(header[key]) is not expected:
+            found = type(header[key]).__name__
+            raise CheckpointError(f"the tokenizer's {key!r} is {found}, not {expected.__name__}")
+
+
+def check_distinct(pieces: Iterable[str]) -> None:
+    """Refuse a table that holds a piece twice, or half a character; raises CheckpointError."""
+    seen: set[str] = set()
+    for piece in pieces:
+        if piece in seen:
+            raise CheckpointError(f"the tokenizer's table holds {piece!r:.40} twice")
+        if SURROGATE.search(piece):
+            raise CheckpointError(f"the tokenizer's table holds a lone surrogate, {piece!a:.40}")
+        seen.add(piece)
