@@ -196,12 +196,13 @@ def _fault(
 ) -> TextError:
     bad = error.object[error.start : error.end]
     where = f"{' '.join(f'0x{byte:02X}' for byte in bad)} at byte {offset}, {error.reason}"
-    if codec == "utf-8":
-        remedy = f"mend it, or try --encoding {_guess(error.object, bad[0], offset)}"
-    else:
-        remedy = "mend it, or name its own --encoding"
-    what = f"ends inside a character of {codec}" if cut else f"is not {codec}"
-    return TextError(f"{name} {what} ({where}); {remedy}")
+    guess = f"try --encoding {_guess(error.object, bad[0], offset)}"
+    remedy = guess if codec == "utf-8" else "name its own --encoding"
+    if cut:
+        return TextError(
+            f"{name} ends inside a character of {codec} ({where}); get the whole file, or {remedy}"
+        )
+    return TextError(f"{name} is not {codec} ({where}); {remedy}, or mend the file")
 
 
 def _guess(data: bytes, bad: int, offset: int) -> str:

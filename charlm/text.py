@@ -45,13 +45,16 @@ class Counts:
         self.characters += len(piece)
         self.lines += piece.count("\n")
         self.empty_lines += at_line_start and piece[0] == "\n"
-        if "\n\n" in piece:
+        if "\n\n\n" in piece:  # str.count would miss every other empty line of a run
             self.empty_lines += piece.split("\n")[1:-1].count("")
+        else:
+            self.empty_lines += piece.count("\n\n")
         if "\r" in piece:
             crlf = piece.count("\r\n")
             self.crlf += crlf
             self.lone_cr += piece.count("\r") - crlf
-        self.nul += piece.count("\0")
+        if "\0" in piece:
+            self.nul += piece.count("\0")
 
 
 class Document:
@@ -174,7 +177,7 @@ def lines_where(pieces: Iterable[str], keep: Callable[[int], bool]) -> Iterator[
         whole, _, tail = piece.rpartition("\n")
         lines = [line for line in whole.split("\n") if line]
         chosen = compress(lines, map(keep, range(index, index + len(lines))))
-        kept += [f"{line}\n" for line in chosen]
+        kept.append("\n".join([*chosen, ""]))
         index += len(lines)
         if tail:
             inside, keeping = True, keep(index)
