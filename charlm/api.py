@@ -8,8 +8,6 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from charlm import scoring
 from charlm.checkpoint import Checkpoint
 from charlm.checkpoint import load as load_checkpoint
@@ -119,7 +117,7 @@ class Model:
 
         eos: whether the sequence's end is counted; by default for per-line models alone.
 
-        >>> a, b = model.score("The cat"), model.score("The ca"), 
+        >>> a, b = model.score("The cat"), model.score("The ca"),
         >>> bool(a.log_probability < b.log_probability < 0)
         True
         """

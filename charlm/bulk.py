@@ -54,7 +54,10 @@ class TorchEngine:
 
     def _run(self, tokens: Ids, state: State) -> tuple[torch.Tensor, State]:
         before = [
-            tuple(torch.from_numpy(np.ascontiguousarray(part))[None].to(self._device) for part in layer)
+            tuple(
+                torch.from_numpy(np.ascontiguousarray(part))[None].to(self._device)
+                for part in layer
+            )
             for layer in state
         ]
         ids = torch.from_numpy(tokens.astype(np.int64)).to(self._device)

@@ -27,7 +27,11 @@ from charlm.tokenizers import Tokenizer, load_tokenizer
 FORMAT = 1
 LONGEST_HEADER = 2**26  # bytes; a vocabulary of a million long words fits
 NO_DIGEST = "0" * 64
-DTYPES = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8"), "U8": np.dtype("u1")}
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "I64": np.dtype("<i8"),
+    "U8": np.dtype("u1"),
+}
 RESUME = "resume."  # prefix of the tensors that only resuming needs
 
 Tensors = dict[str, npt.NDArray[Any]]

@@ -108,7 +108,9 @@ def build_corpus(
         tokenizer = train_tokenizer(tokenizer, chunks, min_count, vocabulary_size)
     parts = [tokenize(part(), tokenizer, per_line) for part in (train_part, valid_part)]
     if parts[0].events < 1:
-        raise TextError(f"{text.name}: too short to train on; give at least two lines or characters")
+        raise TextError(
+            f"{text.name}: too short to train on; give at least two lines or characters"
+        )
     return Corpus(text.name, tokenizer, parts[0], parts[1])
 
 
@@ -119,8 +121,12 @@ def _split(text: Text, valid: Text | None, fraction: float, per_line: bool) -> A
         if held is not None:
             return lambda: [_lines(whole)], lambda: [_lines(held)]
         return (
-            lambda: [lines_where(text.line_chunks(), lambda line: line % VALID_EVERY < VALID_EVERY - 1)],
-            lambda: [lines_where(text.line_chunks(), lambda line: line % VALID_EVERY == VALID_EVERY - 1)],
+            lambda: [
+                lines_where(text.line_chunks(), lambda line: line % VALID_EVERY < VALID_EVERY - 1)
+            ],
+            lambda: [
+                lines_where(text.line_chunks(), lambda line: line % VALID_EVERY == VALID_EVERY - 1)
+            ],
         )
     if valid is not None:
         return lambda: _between(text, 0, text.characters), lambda: _between(
@@ -244,7 +250,7 @@ class Lines:
         inside = at < lengths  # (time, batch)
         index = np.where(inside, self._begins[lines] + at, 0)
         inputs = np.where(inside, self._ids[index], EOS).astype(np.int64)
-        targets = np.where(inside, self._ids[index + 1], IGNORED).astype(np.int64)
+        targets = np.where(inside, self._ids[index + 1].astype(np.int64), IGNORED)
         return Window(inputs, targets, np.full(len(lines), offset == 0))
 
 

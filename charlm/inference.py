@@ -82,6 +82,7 @@ class NumpyEngine:
     def _hidden(self, tokens: Ids, state: State) -> tuple[Array, State]:
         """The last layer's output (time, batch, hidden) and the state after the last step."""
         projected = self._table[tokens]  # (time, batch, gates × hidden)
+        hidden = projected
         after: State = []
         for k, (w_ih, w_hh, b_ih, b_hh) in enumerate(self._layers):
             if k:
@@ -102,13 +103,13 @@ def _gate_order(config: ModelConfig) -> Ids:
 
 
 def _input_bias(config: ModelConfig, b_ih: Array, b_hh: Array) -> Array:
-    """What is added to the input's product: both biases, but for the GRU, which needs b_hh apart."""
+    """What is added to the input's product: both biases; the GRU needs b_hh apart."""
     return b_ih if config.cell == "gru" else b_ih + b_hh
 
 
 def sigmoid(x: Array) -> Array:
     """σ(x) = (1 + tanh(x / 2)) / 2, which never overflows."""
-    y = np.tanh(x * np.float32(0.5))
+    y: Array = np.tanh(x * np.float32(0.5))
     y *= np.float32(0.5)
     y += np.float32(0.5)
     return y

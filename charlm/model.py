@@ -60,14 +60,16 @@ class LanguageModel(nn.Module):
         for layer in self.layers:
             for name, weight in layer.named_parameters():
                 if name.startswith("weight_hh"):
-                    for gate in weight.split(hidden_size):
+                    for gate in torch.split(weight, hidden_size):
                         nn.init.orthogonal_(gate)
                 elif name.startswith("weight_ih"):
                     nn.init.xavier_uniform_(weight)
                 else:
                     nn.init.zeros_(weight)
             if isinstance(layer, nn.LSTM):
-                layer.bias_ih_l0[hidden_size : 2 * hidden_size].fill_(1.0)  # gates i, f, g, o
+                layer.get_parameter("bias_ih_l0")[hidden_size : 2 * hidden_size].fill_(
+                    1.0
+                )  # gates i, f, g, o
         if not self.config.tie_weights:
             nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
@@ -91,7 +93,9 @@ class LanguageModel(nn.Module):
         for k, layer in enumerate(self.layers):
             before = state[k] if self.config.cell == "lstm" else state[k][0]
             hidden, last = layer(hidden, before)
-            after.append(tuple(part.float() for part in last) if isinstance(last, tuple) else (last.float(),))
+            after.append(
+                tuple(part.float() for part in last) if isinstance(last, tuple) else (last.float(),)
+            )
             if masks is not None:
                 hidden = hidden * masks[k]
         return self.output(hidden), after

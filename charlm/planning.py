@@ -33,7 +33,9 @@ class Machine:
     rate: float
 
     @classmethod
-    def probe(cls, device: str = "auto", precision: str = "auto", threads: int | None = None) -> "Machine":
+    def probe(
+        cls, device: str = "auto", precision: str = "auto", threads: int | None = None
+    ) -> "Machine":
         """Times matrix products in both precisions for some tens of milliseconds."""
         threads = threads or len(os.sched_getaffinity(0))
         torch.set_num_threads(threads)
@@ -151,10 +153,10 @@ def _passes(
         return float(chosen["epochs"])
     if chosen.get("steps"):
         return float(chosen["steps"] * tokens_per_step / tokens.events)
-    return 60 * chosen["minutes"] * tokens_per_second(model, machine) / tokens.events
+    return float(60 * chosen["minutes"] * tokens_per_second(model, machine) / tokens.events)
 
 
 def tokens_per_second(model: ModelConfig, machine: Machine) -> float:
     """About how fast the machine trains the model."""
     work = 6 * (model.parameters - model.vocabulary_size * model.embedding_size)
-    return REACHED * machine.rate / SLOWER[model.cell] / work
+    return float(REACHED * machine.rate / SLOWER[model.cell] / work)

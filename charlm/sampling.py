@@ -43,7 +43,8 @@ def make_sampler(
             logits = logits.copy()
             logits[:, never] = -np.inf
         if temperature == 0:
-            return logits.argmax(axis=1)
+            greedy: Ids = np.argmax(logits, axis=1)
+            return greedy
         scaled = (logits - logits.max(axis=1, keepdims=True)).astype(np.float64)
         weights = np.exp(scaled / max(temperature, 1e-300))
         if top_k is not None and top_k < weights.shape[1]:
@@ -57,9 +58,7 @@ def make_sampler(
     return sample
 
 
-def _keep_likeliest(
-    weights: npt.NDArray[np.float64], count: int
-) -> npt.NDArray[np.float64]:
+def _keep_likeliest(weights: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
     least = np.argpartition(-weights, count - 1, axis=1)[:, count:]
     np.put_along_axis(weights, least, 0.0, axis=1)
     return weights
@@ -79,15 +78,20 @@ def _draw(weights: npt.NDArray[np.float64], uniforms: npt.NDArray[np.float64]) -
     sums = np.cumsum(weights, axis=1)
     tokens = (sums <= (uniforms * sums[:, -1])[:, None]).sum(axis=1)
     last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)  # if rounding passed it
-    return np.minimum(tokens, last)
+    drawn: Ids = np.minimum(tokens, last)
+    return drawn
 
 
 def read_prompt(engine: Engine, prompt: Ids, batch: int) -> tuple[Array, State]:
     """Reads <EOS> and the prompt once; gives `batch` copies of the last logits and the state."""
     tokens = np.concatenate([np.array([EOS]), prompt.astype(np.intp)])[:, None]
-    logits, state = engine.logits(tokens[:-1], engine.initial_state(1)) if len(tokens) > 1 else (
-        None,
-        engine.initial_state(1),
+    logits, state = (
+        engine.logits(tokens[:-1], engine.initial_state(1))
+        if len(tokens) > 1
+        else (
+            None,
+            engine.initial_state(1),
+        )
     )
     logits, state = engine.logits(tokens[-1:], state)
     return np.repeat(logits[0], batch, axis=0), [
@@ -119,3 +123,26 @@ def generate(
             return
         next_logits, state = engine.logits(drawn[None], state)
         logits = next_logits[0]
+
+
+def until(pieces: Iterator[str], stop: str | None) -> Iterator[str]:
+    """The pieces of a text up to the first `stop` in it, however the pieces divide it.
+
+    >>> list(until(iter(["ab", "c", "d"]), "bc"))
+    ['a']
+    """
+    if not stop:
+        yield from pieces
+        return
+    held = ""
+    for piece in pieces:
+        held += piece
+        if (found := held.find(stop)) >= 0:
+            held = held[:found]
+            break
+        ready = len(held) - len(stop) + 1
+        if ready > 0:
+            yield held[:ready]
+            held = held[ready:]
+    if held:
+        yield held

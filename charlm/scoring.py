@@ -5,6 +5,7 @@ nothing about checkpoints or terminals.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -171,8 +172,10 @@ def evaluate(engine: Engine, tokens: Tokens, streams: int = 1) -> Score:
     as `streams` parts side by side, each of which first reads the 256 tokens before it. Per line,
     every line starts from the zero state.
     """
-    parts = _line_nats(engine, tokens.ids) if tokens.per_line else _stream_nats(
-        engine, tokens.ids, streams
+    parts = (
+        _line_nats(engine, tokens.ids)
+        if tokens.per_line
+        else _stream_nats(engine, tokens.ids, streams)
     )
     total = unseen_total = 0.0
     unseen = 0
@@ -200,7 +203,7 @@ def _line_nats(engine: Engine, ids: Ids) -> NatsAndTargets:
     ends = np.flatnonzero(ids == EOS)
     for at in range(0, len(ends) - 1, 2**12):
         block = ends[at : at + 2**12 + 1]
-        sequences = [ids[a : b + 1] for a, b in zip(block[:-1], block[1:], strict=True)]
+        sequences = [ids[a : b + 1] for a, b in itertools.pairwise(block)]
         for sequence, nats in zip(sequences, sequence_nats(engine, sequences), strict=True):
             yield nats, sequence[1:]
 

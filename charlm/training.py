@@ -89,7 +89,8 @@ class Training:
         self.averaged = copy.deepcopy(model)
         self.best = _arrays(model)  # the weights of the best validation so far
         self.history: list[dict[str, Any]] = []
-        self._parameters = list(model.parameters())
+        self._parameters: list[Tensor] = list(model.parameters())
+        self._averages: list[Tensor] = list(self.averaged.parameters())
         self._device = model.output.bias.device
         self._optimiser = _optimiser(model, config)
         self._windows = windows_of(
@@ -186,7 +187,7 @@ class Training:
         )
         loss.backward()  # type: ignore[no-untyped-call]
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, config.clip))
-        if not (math.isfinite(norm) and math.isfinite(float(loss))):
+        if not (math.isfinite(norm) and math.isfinite(float(loss.detach()))):
             return self._undo()
         self._optimiser.param_groups[0]["lr"] = self.learning_rate()
         self._optimiser.param_groups[1]["lr"] = self.learning_rate()
@@ -223,7 +224,7 @@ class Training:
     def _average(self) -> None:
         """ā ← ā + (w − ā)(γ + 1) / (t + γ), polynomial-decay averaging (Shamir and Zhang 2013)."""
         weight = min(1.0, (AVERAGING + 1) / (self.place["step"] + 1 + AVERAGING))
-        torch._foreach_lerp_(list(self.averaged.parameters()), self._parameters, weight)
+        torch._foreach_lerp_(self._averages, self._parameters, weight)
 
     def _count(self, tokens: int, nats: float, norm: float) -> None:
         tally = self._tally

@@ -1,0 +1,114 @@
+"""`charlm eval`: how well a model predicts a file."""
+
+import bz2
+import lzma
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlm.cli.options import checkpoint_argument, device_option, encoding_option, json_option
+
+if TYPE_CHECKING:
+    from charlm.scoring import Score
+    from charlm.text import Text
+
+
+@click.command()
+@checkpoint_argument
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--streams",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Read a long text as N parts side by side, each after the 256 tokens before it: faster, "
+    "and the figure is then an estimate of the exact one.  [default: 1]",
+)
+@encoding_option
+@device_option
+@json_option
+def command(
+    checkpoint: str, files: tuple[str, ...], streams: int, encoding: str, device: str, as_json: bool
+) -> None:
+    """Measure a model on text: bits per character and byte, perplexity, beside xz and bz2.
+
+    Bits per character and per byte can be compared across tokenizers; nats and perplexity per
+    token cannot. The state is carried through the whole text; a per-line model starts afresh at
+    each line, and each line's end counts as one character.
+
+    \b
+    Example:
+      charlm eval names.safetensors corpora/names/names.txt
+    """
+    from charlm.api import load
+    from charlm.cli import terminal
+    from charlm.text import open_text
+
+    model = load(checkpoint)
+    text = open_text(files, encoding)
+    for remark in text.notices:
+        terminal.notice(remark)
+    score = model.evaluate(text, streams=streams, device=device)
+    baselines = _baselines(text)
+    if as_json:
+        terminal.write_json(score.to_json() | {"streams": streams, "baselines": baselines})
+        return
+    terminal.pairs(_lines(score, streams, model.per_line, text.name))
+    rows = [("this model", score.bits_per_character), *baselines.items()]
+    terminal.write("\n")
+    terminal.table(
+        ["on the same text", "bits per character"],
+        [[name, f"{bits:.4f}"] for name, bits in rows],
+        right=[1],
+    )
+
+
+def _lines(score: "Score", streams: int, per_line: bool, name: str) -> list[tuple[str, str]]:
+    known = score.log_probability - score.unseen_log_probability
+    how = "every line from the zero state, its end counted" if per_line else "state carried"
+    if streams > 1 and not per_line:
+        how = f"an estimate: {streams} parts, each after the 256 tokens before it"
+    lines = [
+        ("text", f"{name} ({how})"),
+        ("bits per character", f"{score.bits_per_character:.4f}"),
+        ("bits per byte", f"{score.bits_per_byte:.4f}"),
+        ("nats per token", f"{score.nats_per_token:.4f}"),
+        ("bits per token", f"{score.nats_per_token / math.log(2):.4f}"),
+        ("perplexity per token", f"{score.perplexity:.4f}"),
+        (
+            "counted",
+            f"{score.tokens:,} tokens, {score.characters:,} characters, {score.bytes:,} bytes",
+        ),
+        ("log-probability", f"{score.log_probability:.2f} nats"),
+    ]
+    if score.unseen_tokens:
+        lines.append(
+            (
+                "unseen tokens",
+                f"{score.unseen_tokens:,} as <UNK>; without them {known:.2f} nats",
+            )
+        )
+    return lines
+
+
+def _baselines(text: "Text") -> dict[str, float]:
+    """Bits per character that simpler means need, each knowing only the text itself."""
+    counts: Counter[str] = Counter()
+    for chunk in text.chunks():
+        counts.update(chunk)
+    total = text.characters
+    shares = [count / total for count in counts.values()]
+    return {
+        "uniform over its characters": math.log2(len(counts)),
+        "character counts": -sum(share * math.log2(share) for share in shares),
+        "bz2": _compressed(text, bz2.BZ2Compressor(9)),
+        "xz": _compressed(text, lzma.LZMACompressor(preset=6)),
+    }
+
+
+def _compressed(text: "Text", compressor: Any) -> float:
+    chunks: Iterable[str] = text.chunks()
+    size = sum(len(compressor.compress(chunk.encode())) for chunk in chunks)
+    return 8 * (size + len(compressor.flush())) / text.characters

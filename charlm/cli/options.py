@@ -1,0 +1,81 @@
+"""Options that commands share, and options made from the configuration's fields."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from charlm.config import field_types
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def from_fields(
+    cls: type[Any], names: Sequence[str], automatic: Sequence[str] = ()
+) -> Callable[[Command], Command]:
+    """An option for each named field of a configuration, with its help, limits and default.
+
+    Every default is None, "as the configuration has it" or, for fields in `automatic`, as the
+    plan chooses; the help says which.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names):
+            command = _option(fields[name], name in automatic)(command)
+        return command
+
+    return decorate
+
+
+def _option(field: dataclasses.Field[Any], automatic: bool) -> Callable[[Command], Command]:
+    kind = field_types(field)[0]
+    flag = "--" + field.name.replace("_", "-")
+    note = "  [chosen]" if automatic else _default_note(field)
+    if kind is bool:
+        return click.option(
+            f"{flag}/--no-{flag[2:]}", default=None, help=field.metadata["help"] + note
+        )
+    choices = field.metadata["choices"]
+    return click.option(
+        flag,
+        type=click.Choice(choices) if choices else kind,
+        default=None,
+        metavar=None if choices else {int: "N", float: "X"}.get(kind),
+        help=field.metadata["help"] + note,
+    )
+
+
+def _default_note(field: dataclasses.Field[Any]) -> str:
+    return "" if field.default is None else f"  [default: {field.default}]"
+
+
+def checkpoint_argument(command: Command) -> Command:
+    """CHECKPOINT, the file that `charlm train` wrote."""
+    return click.argument("checkpoint", type=click.Path())(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, in full precision.")
+
+on_unknown_option = click.option(
+    "--on-unknown",
+    type=click.Choice(["error", "unk"]),
+    default="error",
+    help="Refuse a character or word that the model never saw, or read <UNK>.  [default: error]",
+)
+
+encoding_option = click.option(
+    "--encoding", default="utf-8", help="How the text is encoded.  [default: utf-8]"
+)
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    help="Where the network runs.  [default: auto]",
+)
+
+raw_option = click.option(
+    "--raw", is_flag=True, help="Print control characters to a terminal as they are."
+)

@@ -1,0 +1,170 @@
+"""What `charlm train` shows: a few live lines on a terminal, plain lines elsewhere."""
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from charlm.cli import terminal
+from charlm.cli.terminal import duration
+
+if TYPE_CHECKING:
+    from charlm.run import Run
+    from charlm.training import Progress
+
+SAMPLE_LENGTH = 70
+PLAIN_SECONDS = 10.0
+
+
+class View:
+    """Draws a run on stderr and writes its log; `quiet` leaves only what `say` is given."""
+
+    def __init__(self, quiet: bool, log: str | None) -> None:
+        self._quiet = quiet
+        self._log = open(log, "w", encoding="utf-8") if log else None  # noqa: SIM115
+        self._block = None if quiet else terminal.live_block()
+        self._shown = 0.0
+        self._valid: list[float] = []
+        self._sample = ""
+
+    def say(self, line: str) -> None:
+        """One line that stays."""
+        if self._block:
+            self._block.say(line)
+        else:
+            terminal.notice(line)
+
+    def announce(self, run: "Run", output: str, resumed: bool) -> None:
+        """What will be done and what was chosen, before the first step."""
+        if self._quiet:
+            return
+        for line in _plan_lines(run, output, resumed):
+            self.say(line)
+
+    def show(self, run: "Run", progress: "Progress") -> None:
+        """One record: into the log, onto the screen."""
+        if self._log:
+            self._log.write(json.dumps(_record(run, progress)) + "\n")
+            self._log.flush()
+        if progress.notice:
+            self.say(progress.notice)
+        if not self._block:
+            return
+        if progress.valid_nats is not None:
+            self._valid.append(progress.valid_nats * run.bits_per_character)
+            self._sample = _sample(run)
+        lines = self._lines(run, progress)
+        if self._block.live:
+            self._block.update(lines)
+        elif progress.valid_nats is not None or time.monotonic() - self._shown > PLAIN_SECONDS:
+            self.say(_plain(run, progress))
+            if progress.valid_nats is not None:
+                self.say(f"  {self._sample}")
+            self._shown = time.monotonic()
+
+    def close(self, run: "Run", output: str) -> None:
+        """The last word: where the model is and how good."""
+        if self._block:
+            self._block.close()
+        if self._log:
+            self._log.close()
+        best = run.training.place["best_nats"]
+        if self._quiet:
+            return
+        figure = (
+            f", {best * run.bits_per_character:.4f} bits per character in validation"
+            if best
+            else ""
+        )
+        self.say(f"saved {output}{figure}")
+
+    def _lines(self, run: "Run", progress: "Progress") -> list[str]:
+        bits = run.bits_per_character
+        rate = progress.tokens_per_second / run.about["tokens_per_character"]
+        best = "–" if progress.best_nats is None else f"{progress.best_nats * bits:.4f}"
+        last = f"{self._valid[-1]:.4f}" if self._valid else "–"
+        perplexity = terminal.perplexity(progress.best_nats)
+        return [
+            f"{terminal.bar(progress.fraction)} {progress.fraction:4.0%}   "
+            f"{duration(progress.seconds_left)} left   step {progress.step:,}   "
+            f"epoch {progress.epoch:.2f}   {rate:,.0f} characters/s",
+            f"bits per character   train {progress.train_nats * bits:.4f}   validation {last}   "
+            f"best {best}   (perplexity per token {perplexity})",
+            f"gradient norm {progress.gradient_norm:.3f}, {progress.clipped:.0%} clipped   "
+            f"learning rate {progress.learning_rate:.2e}   {terminal.sparkline(self._valid, 40)}",
+            f"sample   {self._sample}",
+        ]
+
+
+def _plan_lines(run: "Run", output: str, resumed: bool) -> list[str]:
+    model, config, about = run.model, run.config, run.about
+    vocabulary = f"{run.corpus.tokenizer.size:,} {run.corpus.tokenizer.kind}"
+    unit = "lines as sequences" if model.per_line else "one long sequence"
+    lines = [
+        f"{'goes on with' if resumed else 'learns from'} {about['name']}: "
+        f"{about['train_characters']:,} characters to train on, {about['valid_characters']:,} to "
+        f"validate on, a vocabulary of {vocabulary}, {unit}",
+        f"{model.layers} × {model.hidden_size} {model.cell.upper()}, {model.parameters:,} "
+        f"parameters ({model.parameters / about['train_characters']:.2f} a character); batch "
+        f"{config.batch_size}, BPTT {config.bptt}, dropout {config.dropout:g}, learning rate "
+        f"{config.learning_rate:g}, {config.precision}; {_budget(config)}; into {output}",
+    ]
+    if model.parameters > 20 * about["train_characters"]:
+        lines.append(
+            "the text is small for this model: it will learn it by heart; a longer text or a "
+            "smaller --hidden-size helps"
+        )
+    return lines
+
+
+def _budget(config: Any) -> str:
+    if config.minutes is not None:
+        return f"{duration(config.minutes * 60)} in all"
+    return f"{config.epochs:g} epochs" if config.epochs is not None else f"{config.steps:,} steps"
+
+
+def _record(run: "Run", progress: "Progress") -> dict[str, Any]:
+    record = {
+        "step": progress.step,
+        "epoch": progress.epoch,
+        "seconds": progress.seconds,
+        "train_nats": progress.train_nats,
+        "valid_nats": progress.valid_nats,
+        "gradient_norm": progress.gradient_norm,
+        "clipped": progress.clipped,
+        "learning_rate": progress.learning_rate,
+    }
+    rate = progress.tokens_per_second / run.about["tokens_per_character"]
+    return record | {"characters_per_second": rate}
+
+
+def _plain(run: "Run", progress: "Progress") -> str:
+    bits = run.bits_per_character
+    valid = ""
+    if progress.valid_nats is not None and progress.best_nats is not None:
+        valid = (
+            f", validation {progress.valid_nats * bits:.4f} (best {progress.best_nats * bits:.4f})"
+        )
+    rate = progress.tokens_per_second / run.about["tokens_per_character"]
+    return (
+        f"{progress.fraction:4.0%}  step {progress.step:,}, epoch {progress.epoch:.2f}: "
+        f"{progress.train_nats * bits:.4f} bits per character{valid}, gradient norm "
+        f"{progress.gradient_norm:.3f} ({progress.clipped:.0%} clipped), rate "
+        f"{progress.learning_rate:.2e}, {rate:,.0f} characters/s, "
+        f"{duration(progress.seconds_left)} left"
+    )
+
+
+def _sample(run: "Run") -> str:
+    """A short text by the best weights so far."""
+    from charlm.inference import NumpyEngine
+    from charlm.sampling import generate, make_sampler
+    from charlm.tokenizers import EOS, UNK
+
+    tokenizer = run.corpus.tokenizer
+    engine = NumpyEngine(run.model, run.training.result())
+    seeds = [[run.config.seed, run.training.place["step"]]]
+    tokens = generate(
+        engine, make_sampler(0.8, forbidden=[UNK]), tokenizer.encode(""), seeds, SAMPLE_LENGTH
+    )
+    text = tokenizer.decode(int(token[0]) for token in tokens if token[0] != EOS)
+    return terminal.visible(text).replace("\n", "␊")[:SAMPLE_LENGTH]

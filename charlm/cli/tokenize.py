@@ -1,0 +1,88 @@
+"""`charlm tokenize`: how a text is cut into tokens."""
+
+from collections import Counter
+from itertools import islice
+
+import click
+
+from charlm.cli.options import encoding_option, json_option
+
+
+@click.command()
+@click.argument("texts", nargs=-1, required=True, metavar="FILE...")
+@click.option("--checkpoint", type=click.Path(), help="Use this model's tokenizer.")
+@click.option(
+    "--tokenizer",
+    "kind",
+    type=click.Choice(["characters", "bytes", "words", "unigram", "bpe"]),
+    default="characters",
+    help="Learn such a tokenizer from the text.  [default: characters]",
+)
+@click.option("--vocab-size", type=int, metavar="N", help="At most so many tokens.")
+@click.option("--min-count", type=int, metavar="N", default=1, help="Rarer ones become <UNK>.")
+@click.option(
+    "--show", type=click.IntRange(min=0), default=40, help="Show the first N tokens.  [default: 40]"
+)
+@encoding_option
+@json_option
+def command(
+    texts: tuple[str, ...],
+    checkpoint: str | None,
+    kind: str,
+    vocab_size: int | None,
+    min_count: int,
+    show: int,
+    encoding: str,
+    as_json: bool,
+) -> None:
+    """Show how text is cut: pieces, their numbers and counts, characters per token.
+
+    \b
+    Example:
+      charlm tokenize corpora/names/names.txt --tokenizer bpe --vocab-size 400
+    """
+    from charlm.checkpoint import load
+    from charlm.cli import terminal
+    from charlm.text import open_text
+    from charlm.tokenizers import UNK, train_tokenizer
+
+    text = open_text(texts, encoding)
+    tokenizer = (
+        load(checkpoint).tokenizer
+        if checkpoint
+        else train_tokenizer(kind, text.chunks(), min_count, vocab_size)
+    )
+    counts: Counter[int] = Counter()
+    first: list[int] = []
+    for chunk in text.chunks():
+        ids = tokenizer.encode(chunk).tolist()
+        counts.update(ids)
+        first += islice(ids, max(0, show - len(first)))
+    tokens = counts.total()
+    summary = {
+        "tokenizer": tokenizer.kind,
+        "size": tokenizer.size,
+        "characters": text.characters,
+        "tokens": tokens,
+        "characters_per_token": text.characters / tokens if tokens else 0.0,
+        "unseen_tokens": counts[UNK],
+    }
+    if as_json:
+        pieces = [{"token": t, "piece": tokenizer.piece(t), "count": counts[t]} for t in first]
+        terminal.write_json(summary | {"first": pieces})
+        return
+    terminal.pairs(
+        [
+            ("tokenizer", f"{tokenizer.kind}, {tokenizer.size:,} tokens"),
+            ("text", f"{text.name}, {text.characters:,} characters"),
+            (
+                "cut into",
+                f"{tokens:,} tokens, {summary['characters_per_token']:.3f} characters each",
+            ),
+            ("unseen", f"{counts[UNK]:,}"),
+        ]
+    )
+    if first:
+        rows = [[terminal.symbol(tokenizer.piece(t)), str(t), f"{counts[t]:,}"] for t in first]
+        terminal.write("\n")
+        terminal.table(["piece", "number", "in the text"], rows, right=[1, 2])

@@ -1,0 +1,155 @@
+"""A run from corpus to checkpoint: begin it anew, from another's weights, or where one stopped.
+
+Joins planning, model and training; knows neither where files are nor how progress is shown.
+"""
+
+import dataclasses
+import platform
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+import charlm
+from charlm.checkpoint import Checkpoint
+from charlm.config import ModelConfig, TrainConfig
+from charlm.corpus import Corpus, Tokens
+from charlm.errors import OptionError, TextError
+from charlm.model import LanguageModel
+from charlm.planning import Machine, plan
+from charlm.training import Training
+
+BUDGETS = ("minutes", "epochs", "steps")
+ARCHITECTURE = ("cell", "layers", "hidden_size", "embedding_size", "tie_weights")
+
+
+@dataclasses.dataclass
+class Run:
+    """A training with what its checkpoint tells of it."""
+
+    corpus: Corpus
+    model: ModelConfig
+    config: TrainConfig
+    training: Training
+    about: dict[str, Any]
+
+    @property
+    def bits_per_character(self) -> float:
+        """What turns nats per token into bits per character on this corpus."""
+        return float(self.about["tokens_per_character"] / np.log(2))
+
+    def checkpoint(self) -> Checkpoint:
+        """The run as it stands: the best weights so far, and all that is needed to go on."""
+        progress, resume = self.training.snapshot()
+        return Checkpoint(
+            model=self.model,
+            tokenizer=self.corpus.tokenizer,
+            weights=self.training.result(),
+            training=self.config,
+            corpus=self.about,
+            history=tuple(self.training.history),
+            progress=progress,
+            resume=resume,
+            versions={
+                "charlm": charlm.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        )
+
+
+def begin(
+    corpus: Corpus,
+    machine: Machine,
+    chosen: Mapping[str, Any],
+    started: float | None = None,
+    init_from: Checkpoint | None = None,
+) -> Run:
+    """A new run with what the user chose (fields of both configurations) and the plan's rest.
+
+    init_from: a checkpoint whose weights to start from; the corpus's tokenizer has grown out of
+    that checkpoint's, so that known tokens keep their numbers and their rows.
+    """
+    if init_from is not None:
+        chosen = _same_architecture(init_from.model, chosen)
+    model_config, config = plan(corpus.train, corpus.tokenizer.size, machine, chosen)
+    torch.manual_seed(config.seed)
+    model = LanguageModel(model_config)
+    if init_from is not None:
+        _copy_weights(init_from, model)
+    training = Training(model.to(machine.device), corpus, config, started)
+    return Run(corpus, model_config, config, training, _about(corpus))
+
+
+def resume(
+    checkpoint: Checkpoint,
+    corpus: Corpus,
+    machine: Machine,
+    budget: Mapping[str, Any],
+    started: float | None = None,
+) -> Run:
+    """Goes on where the run that wrote the checkpoint stood, perhaps with another budget.
+
+    Raises TextError if the corpus is not the one it was trained on, OptionError if the budget is
+    already spent.
+    """
+    about = _about(corpus)
+    if about["digest"] != checkpoint.corpus.get("digest"):
+        raise TextError(
+            f"{corpus.name} is not the text that this run was trained on "
+            f"({checkpoint.corpus.get('name')}); to train on another text use --init-from"
+        )
+    if not checkpoint.resume:
+        raise OptionError("--resume: this checkpoint keeps no state to go on from")
+    config = checkpoint.training
+    if any(value is not None for value in budget.values()):
+        new: dict[str, Any] = {name: budget.get(name) for name in BUDGETS}
+        config = dataclasses.replace(config, **new)
+    model = LanguageModel(checkpoint.model).to(machine.device)
+    training = Training(model, corpus, config, started)
+    training.restore(
+        checkpoint.progress,
+        checkpoint.resume,
+        checkpoint.weights,
+        [dict(record) for record in checkpoint.history],
+    )
+    if training.fraction() >= 1:
+        raise OptionError("--resume: this run is complete; give a larger --minutes or --epochs")
+    return Run(corpus, checkpoint.model, config, training, about)
+
+
+def _same_architecture(model: ModelConfig, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    for name in ARCHITECTURE:
+        if chosen.get(name) not in (None, getattr(model, name)):
+            raise OptionError(
+                f"--{name.replace('_', '-')}: with --init-from it is the other model's, "
+                f"{getattr(model, name)}"
+            )
+    return {**chosen, **{name: getattr(model, name) for name in ARCHITECTURE}}
+
+
+@torch.no_grad()
+def _copy_weights(source: Checkpoint, model: LanguageModel) -> None:
+    """Known tokens keep their rows; rows of new tokens stay as they were initialised."""
+    for name, parameter in model.named_weights().items():
+        rows = len(source.weights[name])
+        parameter[:rows].copy_(torch.from_numpy(np.array(source.weights[name])))
+
+
+def _about(corpus: Corpus) -> dict[str, Any]:
+    train, valid = corpus.train, corpus.valid
+    return {
+        "name": corpus.name,
+        "train_characters": train.characters,
+        "valid_characters": valid.characters,
+        "train_tokens": train.events,
+        "tokens_per_character": train.events / train.characters,
+        "digest": f"{_checksum(train):08x}{_checksum(valid):08x}",
+    }
+
+
+def _checksum(tokens: Tokens) -> int:
+    """CRC-32 of the token numbers: tells whether a text is the same, not who wrote it."""
+    return zlib.crc32(tokens.ids.data)
