@@ -4,7 +4,7 @@ Knows nothing about files, sequences or models.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -83,15 +83,6 @@ class Tokenizer(Protocol):
 def smallest_dtype(size: int) -> np.dtype[np.unsignedinteger[Any]]:
     """The smallest unsigned type that holds the numbers 0 to size − 1."""
     return np.dtype(np.min_scalar_type(size - 1))
-
-
-def encode_around_surrogates(text: str, encode: Callable[[str], Ids]) -> Ids:
-    """Encode what lies between lone surrogates, which themselves become UNK."""
-    parts = SURROGATE.split(text)  # text, surrogate, text, surrogate, …, text
-    ids = [encode(part) for part in parts[::2]]
-    unknown = np.full(1, UNK, ids[0].dtype)
-    joined = [array for part in ids for array in (part, unknown)]
-    return np.concatenate(joined[:-1])
 
 
 def check_fields(header: dict[str, Any], **types: type) -> None:

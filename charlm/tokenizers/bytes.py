@@ -14,10 +14,10 @@ from charlm.errors import OptionError
 from charlm.tokenizers.base import (
     SPECIAL_PIECES,
     SURROGATE,
+    UNK,
     Ids,
     Tokenizer,
     check_fields,
-    encode_around_surrogates,
 )
 
 _FIRST = len(SPECIAL_PIECES)  # the token of byte 0
@@ -50,8 +50,14 @@ class Bytes:
         try:
             data = np.frombuffer(text.encode(), np.uint8)
         except UnicodeEncodeError:
-            return encode_around_surrogates(text, self.encode)
+            return self._encode_around_surrogates(text)
         return np.add(data, _FIRST, dtype=np.uint16)
+
+    def _encode_around_surrogates(self, text: str) -> Ids:
+        parts = SURROGATE.split(text)  # text, surrogate, text, surrogate, …, text
+        unknown = np.full(1, UNK, np.uint16)
+        ids = [unknown if number % 2 else self.encode(part) for number, part in enumerate(parts)]
+        return np.concatenate(ids)
 
     def decode(self, tokens: Iterable[int]) -> str:
         return b"".join(map(self._pieces.__getitem__, tokens)).decode("utf-8", "replace")
@@ -81,7 +87,7 @@ class Bytes:
 class Utf8Decoder:
     """Holds bytes back until they are a character, or can no longer become one (U+FFFD)."""
 
-    def __init__(self, pieces: list[bytes], swap: Mapping[int, int] | None = None) -> None:
+    def __init__(self, pieces: list[bytes], swap: Mapping[int, str] | None = None) -> None:
         self._pieces = pieces
         self._swap = swap or {}
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")

@@ -1,9 +1,10 @@
 """Subwords as tokens: SentencePiece's unigram and BPE models, made lossless over all of Unicode.
 
-SentencePiece treats a few characters as its own: U+2581 is its space, U+2585 its unknown, tab and
-NUL its boundaries, and lines end at a newline. So each of them changes places, before
-SentencePiece sees a text, with a private-use character 0xF0000 above it. That is one for one and
-its own inverse: nothing is lost, not even texts that hold those private-use characters.
+SentencePiece keeps a few characters to itself: U+2581 is its space, U+2585 its unknown, tab and
+NUL its boundaries, and lines end at a newline. So before it sees a text they change places with
+the private-use characters 0xF0000 above them, one for one, and after decoding they change back.
+For the space that makes a round of three: " " → U+2581 → U+F2581 → " ". SentencePiece alone would
+take the last for its space again, so U+F2581 goes past it, as the byte 0x20.
 
 The newline is a piece by itself. Characters without a piece are written as their UTF-8 bytes.
 Knows nothing about files; `sentencepiece` is imported when a tokenizer is made, not before.
@@ -27,20 +28,25 @@ from charlm.tokenizers.base import (
     Ids,
     Tokenizer,
     check_fields,
-    encode_around_surrogates,
     smallest_dtype,
 )
 from charlm.tokenizers.bytes import Utf8Decoder
 from charlm.tokenizers.characters import count_characters, most_frequent
 
 DEFAULT_SIZE = 2_000
+_FIRST_BYTE = len(SPECIAL_PIECES) + 1  # the token of byte 0, after the newline's
 TENSOR = "tokenizer.sentencepiece"
 _SAMPLE = 5_000_000  # characters to train on, at most; a minute where nothing parts the words
 
 _PRIVATE = 0xF0000
 _NEWLINE = chr(_PRIVATE + ord("\n"))
-_SWAP = {code: code + _PRIVATE for code in map(ord, "\0\t\n\u2581\u2585")}
-_SWAP |= {private: code for code, private in _SWAP.items()}
+_SPACE = chr(_PRIVATE + 0x2581)
+_INTO = {char: chr(ord(char) + _PRIVATE) for char in "\0\t\n\u2585"}
+_INTO |= {private: char for char, private in _INTO.items()}
+_INTO |= {" ": "\u2581", "\u2581": _SPACE, _SPACE: " "}
+_SWAP = str.maketrans(_INTO)
+_SWAP_BACK = str.maketrans({there: here for here, there in _INTO.items()})
+_APART = re.compile(f"([\ud800-\udfff{_SPACE}])")  # what does not go through SentencePiece
 
 # At most 1,000 characters (4,000 bytes; SentencePiece drops lines over 4,192), ending after a
 # newline or before white space, where no piece lies across, and only then anywhere.
@@ -62,11 +68,11 @@ class Subwords:
         self.newline = int(self._processor.piece_to_id(_NEWLINE))
 
     def _bytes(self, token: int) -> bytes:
-        """The token's text in UTF-8, private-use characters not yet changed back."""
+        """The token's text in UTF-8, not yet changed back."""
         piece = str(self._processor.id_to_piece(token))
         if self._processor.is_byte(token):
             return bytes([int(piece[1:-1], 16)])  # <0xE2>
-        return piece.replace("\u2581", " ").encode()
+        return piece.encode()
 
     @classmethod
     def train(cls, kind: str, chunks: Iterable[str], vocabulary_size: int | None) -> "Subwords":
@@ -76,7 +82,7 @@ class Subwords:
         that has none to learn. A short text gives fewer pieces than were asked for.
         """
         size = DEFAULT_SIZE if vocabulary_size is None else vocabulary_size
-        places = size - len(SPECIAL_PIECES) - 256 - 1
+        places = size - _FIRST_BYTE - 256
         if places < 2:
             least = size - places + 2
             raise OptionError(
@@ -106,29 +112,33 @@ class Subwords:
     def _is_sound(self, size: int) -> bool:
         """Whether the model has charlm's layout, and a text comes back as it was."""
         processor = self._processor
-        probe = "  a\t\u2581b  \0é\U0001f600\r\n\n ﬁ "  # changed by any normalisation
+        probe = "  a\t\u2581b  \0\U000f2581é\U0001f600\r\n\n ﬁ "  # changed by any normalisation
         return bool(
             self.size == size
             and processor.is_control(EOS)
             and processor.is_unknown(UNK)
             and self._pieces[: len(SPECIAL_PIECES)] == [name.encode() for name in SPECIAL_PIECES]
-            and self.newline == len(SPECIAL_PIECES)
-            and self._pieces[self.newline + 1 :][:256] == [bytes([byte]) for byte in range(256)]
+            and self.newline == _FIRST_BYTE - 1
+            and self._pieces[_FIRST_BYTE:][:256] == [bytes([byte]) for byte in range(256)]
             and self.decode(self.encode(probe)) == probe
         )
 
     def encode(self, text: str) -> Ids:
-        if not text.isascii() and SURROGATE.search(text):
-            return encode_around_surrogates(text, self.encode)
-        blocks = [block.translate(_SWAP) for block in _BLOCK.findall(text)]
-        return np.fromiter(chain.from_iterable(self._processor.encode(blocks)), self._dtype)
+        ids = chain.from_iterable(map(self._encode_part, _APART.split(text)))
+        return np.fromiter(ids, self._dtype)
+
+    def _encode_part(self, part: str) -> Iterable[int]:
+        if _APART.match(part):
+            return [_FIRST_BYTE + ord(" ") if part == _SPACE else UNK]
+        blocks = [block.translate(_SWAP) for block in _BLOCK.findall(part)]
+        return chain.from_iterable(self._processor.encode(blocks))
 
     def decode(self, tokens: Iterable[int]) -> str:
         data = b"".join(map(self._pieces.__getitem__, tokens))
-        return data.decode("utf-8", "replace").translate(_SWAP)
+        return data.decode("utf-8", "replace").translate(_SWAP_BACK)
 
     def decoder(self) -> Utf8Decoder:
-        return Utf8Decoder(self._pieces, _SWAP)
+        return Utf8Decoder(self._pieces, _SWAP_BACK)
 
     def piece(self, token: int) -> str:
         if self._processor.is_byte(token):
@@ -173,7 +183,7 @@ def _sample(chunks: Iterable[str], limit: int) -> list[str]:
 def _train(kind: str, blocks: list[str], size: int, characters: int) -> bytes:
     """SentencePiece's model of the blocks; it learns pieces of the most frequent `characters`.
 
-    The others stand in its text as a newline, across which it learns nothing.
+    The others stand in its text as newlines, across which it learns nothing.
     """
     from sentencepiece import SentencePieceTrainer
 
@@ -182,8 +192,8 @@ def _train(kind: str, blocks: list[str], size: int, characters: int) -> bytes:
     if not counts.any():
         raise TextError("the text is empty or has only line ends: there are no subwords to learn")
     counts[list(map(ord, most_frequent(counts, 1, characters)))] = 0
-    rare = chain(np.flatnonzero(counts).tolist(), range(0xD800, 0xE000))
-    swap = _SWAP | dict.fromkeys(rare, ord(_NEWLINE))
+    unlearned = chain(np.flatnonzero(counts).tolist(), range(0xD800, 0xE000), [ord(_SPACE)])
+    swap = _SWAP | dict.fromkeys(unlearned, _NEWLINE)
     model = io.BytesIO()
     try:
         SentencePieceTrainer.train(
@@ -209,5 +219,8 @@ def _train(kind: str, blocks: list[str], size: int, characters: int) -> bytes:
             minloglevel=2,  # errors only
         )
     except RuntimeError as error:
-        raise TextError(f"SentencePiece cannot learn from this text: {error}") from error
+        raise TextError(
+            f"{kind} finds no subwords to learn in this text, try --tokenizer bytes "
+            f"(SentencePiece says: {str(error).strip()})"
+        ) from error
     return model.getvalue()
