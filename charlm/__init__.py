@@ -9,6 +9,7 @@ NumPy.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from charlm.errors import CharlmError as CharlmError
 
 __version__ = "0.1.0"
+
+# Read by OpenMP when torch is loaded: waiting threads sleep early. On a machine that does anything
+# else the default, spinning, makes training ten times slower and more.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _HOMES = {
     "CharlmError": "charlm.errors",
