@@ -1,17 +1,19 @@
 """What `charlm train` shows: a few live lines on a terminal, plain lines elsewhere."""
 
 import json
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli import terminal
-from charlm.cli.terminal import duration
+from charlm.cli.terminal import NAME, duration
 
 if TYPE_CHECKING:
+    from charlm.cli.terminal import Spans
     from charlm.run import Run
     from charlm.training import Progress
 
-SAMPLE_LENGTH = 70
+SAMPLE_LENGTH = 69
 PLAIN_SECONDS = 10.0
 
 
@@ -37,8 +39,12 @@ class View:
         """What will be done and what was chosen, before the first step."""
         if self._quiet:
             return
-        for line in _plan_lines(run, output, resumed):
-            self.say(line)
+        terminal.pairs(_plan_lines(run, output, resumed), sys.stderr)
+        if run.model.parameters > 20 * run.about["train_characters"]:
+            self.say(
+                "the text is small for this model: it will learn it by heart; a longer text or a "
+                "smaller --hidden-size helps"
+            )
 
     def show(self, run: "Run", progress: "Progress") -> None:
         """One record: into the log, onto the screen."""
@@ -77,43 +83,90 @@ class View:
         )
         self.say(f"saved {output}{figure}")
 
-    def _lines(self, run: "Run", progress: "Progress") -> list[str]:
+    def _lines(self, run: "Run", progress: "Progress") -> list["Spans"]:
+        """The live block, for 80 columns: a bar, three columns of figures, a curve, a sample."""
         bits = run.bits_per_character
         rate = progress.tokens_per_second / run.about["tokens_per_character"]
-        best = "–" if progress.best_nats is None else f"{progress.best_nats * bits:.4f}"
-        last = f"{self._valid[-1]:.4f}" if self._valid else "–"
-        perplexity = terminal.perplexity(progress.best_nats)
+        best = None if progress.best_nats is None else progress.best_nats * bits
+        rows = [
+            (
+                f"{progress.step:,}",
+                _bits(progress.train_nats * bits),
+                f"{progress.gradient_norm:.3f}",
+            ),
+            (
+                f"{progress.epoch:.2f}",
+                _bits(self._valid[-1] if self._valid else None),
+                _percent(progress.clipped),
+            ),
+            (
+                terminal.perplexity(progress.best_nats),
+                _bits(best),
+                f"{progress.learning_rate:.1e}",
+            ),
+        ]
+        left = f"{duration(progress.seconds_left)} left"
+        figures = f"  {_percent(progress.fraction):>5}  {left:>12}  {rate:>10,.0f} characters/s"
         return [
-            f"{terminal.bar(progress.fraction)} {progress.fraction:4.0%}   "
-            f"{duration(progress.seconds_left)} left   step {progress.step:,}   "
-            f"epoch {progress.epoch:.2f}   {rate:,.0f} characters/s",
-            f"bits per character   train {progress.train_nats * bits:.4f}   validation {last}   "
-            f"best {best}   (perplexity per token {perplexity})",
-            f"gradient norm {progress.gradient_norm:.3f}, {progress.clipped:.0%} clipped   "
-            f"learning rate {progress.learning_rate:.2e}   {terminal.sparkline(self._valid, 40)}",
-            f"sample   {self._sample}",
+            [(terminal.bar(progress.fraction, 34), NAME), (figures, "")],
+            *(_row(labels, values) for labels, values in zip(LABELS, rows, strict=True)),
+            [("curve      ", NAME), (terminal.sparkline(self._valid, SAMPLE_LENGTH), "")],
+            [("sample     ", NAME), (self._sample, "")],
         ]
 
 
-def _plan_lines(run: "Run", output: str, resumed: bool) -> list[str]:
+LABELS = [
+    ("step", "training", "gradient norm"),
+    ("epoch", "validation", "clipped"),
+    ("perplexity", "the best", "learning rate"),
+]
+
+
+def _row(labels: tuple[str, ...], values: tuple[str, ...]) -> "Spans":
+    """Three labels and their figures, each column of one width."""
+    spans = []
+    for label, value, label_width, width in zip(
+        labels, values, (11, 11, 14), (9, 16, 7), strict=True
+    ):
+        spans += [(f"{label:<{label_width}}", NAME), (f"{value:>{width}}   ", "")]
+    return spans
+
+
+def _bits(bits: float | None) -> str:
+    return "–" if bits is None else f"{bits:.4f} bits/char"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _plan_lines(run: "Run", output: str, resumed: bool) -> list[tuple[str, str]]:
     model, config, about = run.model, run.config, run.about
-    vocabulary = f"{run.corpus.tokenizer.size:,} {run.corpus.tokenizer.kind}"
-    unit = "lines as sequences" if model.per_line else "one long sequence"
-    lines = [
-        f"{'goes on with' if resumed else 'learns from'} {about['name']}: "
-        f"{about['train_characters']:,} characters to train on, {about['valid_characters']:,} to "
-        f"validate on, a vocabulary of {vocabulary}, {unit}",
-        f"{model.layers} × {model.hidden_size} {model.cell.upper()}, {model.parameters:,} "
-        f"parameters ({model.parameters / about['train_characters']:.2f} a character); batch "
-        f"{config.batch_size}, BPTT {config.bptt}, dropout {config.dropout:g}, learning rate "
-        f"{config.learning_rate:g}, {config.precision}; {_budget(config)}; into {output}",
+    tokenizer = run.corpus.tokenizer
+    return [
+        (
+            "text",
+            f"{about['name']}: {about['train_characters']:,} characters to train on, "
+            f"{about['valid_characters']:,} to validate on",
+        ),
+        (
+            "tokens",
+            f"{tokenizer.kind}, {tokenizer.size:,} of them; "
+            f"{'each line is a sequence' if model.per_line else 'the text is one long sequence'}",
+        ),
+        (
+            "model",
+            f"{model.layers} × {model.hidden_size} {model.cell.upper()}, {model.parameters:,} "
+            f"parameters ({model.parameters / about['train_characters']:.2g} a character)",
+        ),
+        (
+            "training",
+            f"batch {config.batch_size}, BPTT {config.bptt}, dropout {config.dropout:g}, learning "
+            f"rate {config.learning_rate:g}, {config.precision}",
+        ),
+        ("budget", f"{_budget(config)}{', goes on from its last step' if resumed else ''}"),
+        ("into", output),
     ]
-    if model.parameters > 20 * about["train_characters"]:
-        lines.append(
-            "the text is small for this model: it will learn it by heart; a longer text or a "
-            "smaller --hidden-size helps"
-        )
-    return lines
 
 
 def _budget(config: Any) -> str:

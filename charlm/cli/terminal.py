@@ -7,13 +7,20 @@ with its control characters made visible, and a pipe byte for byte, as UTF-8.
 import json
 import math
 import os
+import shutil
 import sys
+import textwrap
+import time
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+REDRAWN = 0.1  # seconds between two drawings of a line that changes
+NAME = "cyan"  # the style of labels; figures keep the terminal's own colour
 
 
 def visible(text: str) -> str:
@@ -70,43 +77,82 @@ def notice(text: str) -> None:
     sys.stderr.flush()
 
 
+def prose(text: str) -> None:
+    """A sentence on stdout; a terminal gets it in lines that end between words."""
+    if sys.stdout.isatty():
+        text = textwrap.fill(text, shutil.get_terminal_size().columns, break_on_hyphens=False)
+    write(text + "\n")
+
+
 def console(stream: TextIO | None = None) -> "Console":
-    """A rich console on a stream, stdout by default, that reads no markup."""
+    """A rich console on a stream, stdout by default, that reads no markup.
+
+    Into a pipe its lines are as long as they are.
+    """
     from rich.console import Console
 
     stream = stream or sys.stdout
-    width = None if stream.isatty() else 200
     return Console(
         file=stream,
         markup=False,
         highlight=False,
         emoji=False,
-        width=width,
+        width=None if stream.isatty() else 1_000_000,
         no_color="NO_COLOR" in os.environ or None,
     )
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
-    """A plain table on stdout; columns in `right` (by number) are aligned to the right."""
+    """A plain table on stdout; columns in `right` (by number) are aligned to the right.
+
+    Where the terminal is too narrow the last column goes on in the next line.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    numbers = set(right)
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    numbers, last = set(right), len(columns) - 1
+    shown = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+        header_style=NAME,
+        border_style="dim",
+    )
     for number, column in enumerate(columns):
-        shown.add_column(column, justify="right" if number in numbers else "left", no_wrap=True)
+        shown.add_column(
+            column,
+            justify="right" if number in numbers else "left",
+            no_wrap=number < last or number in numbers,
+            overflow="fold",
+        )
     for row in rows:
         shown.add_row(*(Text(visible(cell)) for cell in row))
-    console().print(shown)
+    _print_trimmed(shown, sys.stdout)
 
 
-def pairs(rows: Iterable[tuple[str, str]]) -> None:
-    """Lines of `name   value` on stdout."""
-    rows = list(rows)
-    width = max(len(name) for name, _ in rows)
+def pairs(rows: Iterable[tuple[str, str]], stream: TextIO | None = None) -> None:
+    """Lines of `name   value` on a stream, stdout by default; a long value goes on below itself."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table.grid(padding=(0, 2, 0, 0))
+    shown.add_column(style=NAME, no_wrap=True)
+    shown.add_column(overflow="fold")
     for name, value in rows:
-        sys.stdout.write(visible(f"{name:<{width}}  {value}") + "\n")
+        shown.add_row(name, Text(visible(value)))
+    _print_trimmed(shown, stream or sys.stdout)
+
+
+def _print_trimmed(table: Any, stream: TextIO) -> None:
+    """Prints without the spaces that rich puts at the ends of lines."""
+    to = console(stream)
+    with to.capture() as captured:
+        to.print(table)
+    lines = captured.get().split("\n")
+    stream.write("\n".join(line.rstrip(" ") for line in lines))
+    stream.flush()
 
 
 def probability(log10: float) -> str:
@@ -151,6 +197,9 @@ def bar(fraction: float, width: int = 20) -> str:
     return "━" * full + "╌" * (width - full)
 
 
+Spans = Sequence[tuple[str, str]]  # pieces of one line, each with its style
+
+
 class LiveBlock:
     """A few lines at the bottom of stderr that are drawn anew; `say` puts a line above them.
 
@@ -168,17 +217,20 @@ class LiveBlock:
         else:
             notice(line)
 
-    def update(self, lines: Sequence[str]) -> None:
+    def update(self, lines: Sequence[Spans]) -> None:
         """Draws the lines; each is cut at the terminal's width."""
         from rich.live import Live
         from rich.text import Text
 
-        text = Text("\n".join(visible(line).replace("\n", "␊") for line in lines))
-        text.no_wrap, text.overflow = True, "ellipsis"
+        drawn = Text("\n").join(
+            Text.assemble(*((visible(text).replace("\n", "␊"), style) for text, style in line))
+            for line in lines
+        )
+        drawn.no_wrap, drawn.overflow = True, "ellipsis"
         if self._live is None:
             self._live = Live(console=console(sys.stderr), auto_refresh=False, transient=False)
             self._live.start()
-        self._live.update(text, refresh=True)
+        self._live.update(drawn, refresh=True)
 
     def close(self) -> None:
         """Leaves the last lines standing."""
@@ -190,3 +242,35 @@ class LiveBlock:
 def live_block() -> LiveBlock:
     """A block of live lines on stderr."""
     return LiveBlock()
+
+
+class Waiting:
+    """One line on stderr that says how far a task is, only on a terminal and after a second.
+
+    A context manager; the line is gone when it ends.
+    """
+
+    def __init__(self, task: str, total: int) -> None:
+        self._task, self._total = task, total
+        self._began = self._drawn = time.monotonic()
+        self._live = sys.stderr.isatty()
+
+    def __enter__(self) -> "Waiting":
+        return self
+
+    def advance(self, done: int) -> None:
+        """So much of the total is done."""
+        now = time.monotonic()
+        if not self._live or now - self._began < 1 or now - self._drawn < REDRAWN:
+            return
+        self._drawn = now
+        share = min(done / max(self._total, 1), 1.0)
+        left = (now - self._began) * (1 - share) / max(share, 1e-9)
+        line = f"{visible(self._task)}  {bar(share)} {share:4.0%}  {duration(left)} left"
+        sys.stderr.write(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}")
+        sys.stderr.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self._drawn > self._began:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
