@@ -37,7 +37,7 @@ class Tokens:
     @property
     def events(self) -> int:
         """How many predictions the text asks for."""
-        return len(self.ids) - 1
+        return max(0, len(self.ids) - 1)
 
     @property
     def unseen(self) -> int:
@@ -100,7 +100,8 @@ def build_corpus(
     """Splits, learns the tokenizer (unless given) from the training part alone, and encodes.
 
     valid: a text of its own to validate on; without it the last `valid_fraction` of the
-    characters or, per line, every tenth line. Raises TextError if a part would be empty.
+    characters or, per line, every tenth line, which may be nothing. Raises TextError if nothing
+    is left to train on.
     """
     train_part, valid_part = _split(text, valid, valid_fraction, per_line)
     if isinstance(tokenizer, str):

@@ -115,7 +115,7 @@ def resume(
         checkpoint.weights,
         [dict(record) for record in checkpoint.history],
     )
-    if training.fraction() >= 1:
+    if training.complete:
         raise OptionError("--resume: this run is complete; give a larger --minutes or --epochs")
     return Run(corpus, checkpoint.model, config, training, about)
 

@@ -4,8 +4,6 @@ Prints nothing, writes nothing and knows no terminal: who runs it draws the prog
 snapshots.
 """
 
-import copy
-import dataclasses
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -14,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from charlm.bulk import TorchEngine
@@ -22,51 +19,19 @@ from charlm.config import TrainConfig
 from charlm.corpus import IGNORED, Corpus, Tokens, Window, windows_of
 from charlm.errors import TrainingError
 from charlm.model import LanguageModel, State
+from charlm.optimiser import Optimiser, copies, tensor_of
+from charlm.progress import Progress, Tally
 from charlm.scoring import evaluate
 from charlm.tokenizers import EOS
 
 FINAL_RATE = 0.02  # the cosine ends at this share of the peak learning rate
-AVERAGING = 12  # the averaged weights are about those of the last 1/12 of the run
 VALIDATIONS = 40  # at most, in a run
 VALIDATION_COST = 0.05  # at most this share of a time budget
 VALIDATION_STREAMS = 32
 VALIDATION_EVENTS = 2**18  # of a longer validation text the beginning is used
 MOST_FAILURES = 3
+ADVICE = "try a lower --learning-rate or a lower --clip"
 REPORT_SECONDS = 0.2
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """Where a training stands; train_nats and gradient_norm are means since the last record.
-
-    Losses are in nats per token; valid_nats is None but right after a validation.
-    """
-
-    step: int
-    epoch: float
-    seconds: float
-    fraction: float
-    seconds_left: float
-    train_nats: float
-    valid_nats: float | None
-    best_nats: float | None
-    gradient_norm: float
-    clipped: float
-    learning_rate: float
-    tokens_per_second: float
-    notice: str | None = None
-
-
-@dataclasses.dataclass
-class _Tally:
-    """Sums over the steps since the last record."""
-
-    tokens: int = 0
-    steps: int = 0
-    nats: float = 0.0
-    norm: float = 0.0
-    clipped: int = 0
-    since: float = dataclasses.field(default_factory=time.monotonic)
 
 
 class Training:
@@ -86,20 +51,17 @@ class Training:
     ) -> None:
         torch.set_num_threads(config.threads)
         self.config, self.model = config, model
-        self.averaged = copy.deepcopy(model)
-        self.best = _arrays(model)  # the weights of the best validation so far
+        self.best = copies(model)  # the weights of the best validation so far
         self.history: list[dict[str, Any]] = []
-        self._parameters: list[Tensor] = list(model.parameters())
-        self._averages: list[Tensor] = list(self.averaged.parameters())
         self._device = model.output.bias.device
-        self._optimiser = _optimiser(model, config)
+        self._optimiser = Optimiser(model, config)
         self._windows = windows_of(
             corpus.train, config.batch_size, config.bptt, config.seed, config.reset_probability
         )
         self._valid = _beginning(corpus.valid)
         self._state: State | None = None
         self._masks = torch.Generator()
-        self._tally = _Tally()
+        self._tally = Tally()
         self._began = time.monotonic() if started is None else started
         self._stopping = False
         self.place: dict[str, Any] = {
@@ -112,6 +74,8 @@ class Training:
             "next_validation": 1 / VALIDATIONS,
             "validation_seconds": 0.0,
             "failures": 0,
+            "tokens": 0,  # these two: since the last validation
+            "nats": 0.0,
         }
 
     def stop(self) -> None:
@@ -123,24 +87,46 @@ class Training:
 
         Raises TrainingError when the loss or the gradient stays not finite.
         """
-        place = self.place
-        while not self._stopping and self.fraction() < 1:
-            notice = self._step(self._windows.window(place["epoch"], place["window"]))
-            place["step"] += 1
-            place["window"] += 1
-            if place["window"] >= self._windows.windows(place["epoch"]):
-                place["epoch"], place["window"] = place["epoch"] + 1, 0
-            over = self.fraction() >= 1
-            if (over or self.fraction() >= place["next_validation"]) and not self._stopping:
+        notice = None
+        while not self._stopping:
+            if self._due():
                 yield self._progress(self._validate(), notice)
-                if place["validations_since_best"] >= self.config.patience:
+                notice = None
+                if self.place["validations_since_best"] >= self.config.patience:
                     return
-            elif notice or time.monotonic() - self._tally.since >= REPORT_SECONDS:
-                yield self._progress(None, notice)
+            elif self.complete:
+                return
+            else:
+                notice = self._advance()
+                waited = time.monotonic() - self._tally.since
+                if not self._due() and (notice or self.complete or waited >= REPORT_SECONDS):
+                    yield self._progress(None, notice)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the budget is spent and nothing is left to do."""
+        return self.place["step"] > 0 and self.fraction() >= 1 and not self._due()
+
+    def _due(self) -> bool:
+        """Whether a validation is to be made before the next step; never without a text for it."""
+        trained = self.place["step"] > 0 and self._valid.events > 0
+        return bool(trained and self.fraction() >= self.place["next_validation"])
+
+    def _advance(self) -> str | None:
+        """Trains on the window in turn; gives what is to be said of it, if anything."""
+        place = self.place
+        notice = self._step(self._windows.window(place["epoch"], place["window"]))
+        place["step"] += 1
+        place["window"] += 1
+        if place["window"] >= self._windows.windows(place["epoch"]):
+            place["epoch"], place["window"] = place["epoch"] + 1, 0
+        return notice
 
     def result(self) -> dict[str, npt.NDArray[np.float32]]:
         """The weights to keep: those of the best validation, before any the averaged ones."""
-        return self.best if self.place["best_nats"] is not None else _arrays(self.averaged)
+        if self.place["best_nats"] is None:
+            return copies(self._optimiser.averaged)
+        return self.best
 
     def seconds(self) -> float:
         """Seconds spent on this run, earlier parts of it included."""
@@ -163,7 +149,7 @@ class Training:
         """Linear warm-up, then a cosine down to 2 % over the budget."""
         fraction, warmup = min(self.fraction(), 1.0), self.config.warmup
         if fraction < warmup:
-            share = max(fraction, 1e-3) / warmup
+            share = min(max(fraction, 1e-3) / warmup, 1.0)
         else:
             cosine = (1 + math.cos(math.pi * (fraction - warmup) / max(1 - warmup, 1e-9))) / 2
             share = FINAL_RATE + (1 - FINAL_RATE) * cosine
@@ -185,17 +171,18 @@ class Training:
         loss = functional.cross_entropy(
             logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED
         )
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, config.clip))
-        if not (math.isfinite(norm) and math.isfinite(float(loss.detach()))):
+        nats = float(loss.detach())
+        if not math.isfinite(nats):
             return self._undo()
-        self._optimiser.param_groups[0]["lr"] = self.learning_rate()
-        self._optimiser.param_groups[1]["lr"] = self.learning_rate()
-        self._optimiser.step()
-        self._optimiser.zero_grad()
-        self._average()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = self._optimiser.update(self.learning_rate())
+        if not math.isfinite(norm):
+            return self._undo()
         self._state = [tuple(part.detach() for part in layer) for layer in state]
-        self._count(int((window.targets != IGNORED).sum()), float(loss.detach()), norm)
+        tokens = int((window.targets != IGNORED).sum())
+        self._tally.count(tokens, nats, norm, config.clip)
+        self.place["tokens"] += tokens
+        self.place["nats"] += nats * tokens
         return None
 
     def _state_before(self, window: Window) -> State:
@@ -210,88 +197,72 @@ class Training:
 
     def _undo(self) -> str:
         """Leaves the weights as they were, halves the learning rate; gives up after a few times."""
-        self._optimiser.zero_grad()
         self._state = None
         self.place["failures"] += 1
         if self.place["failures"] > MOST_FAILURES:
             raise TrainingError(
                 f"the loss is not finite at step {self.place['step']}, after halving the learning "
-                f"rate {MOST_FAILURES} times; try a lower --learning-rate or a lower --clip"
+                f"rate {MOST_FAILURES} times; {ADVICE}"
             )
         return "a step was not finite: undone, the learning rate halved"
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        """ā ← ā + (w − ā)(γ + 1) / (t + γ), polynomial-decay averaging (Shamir and Zhang 2013)."""
-        weight = min(1.0, (AVERAGING + 1) / (self.place["step"] + 1 + AVERAGING))
-        torch._foreach_lerp_(self._averages, self._parameters, weight)
-
-    def _count(self, tokens: int, nats: float, norm: float) -> None:
-        tally = self._tally
-        tally.steps += 1
-        tally.tokens += tokens
-        tally.nats += nats * tokens
-        tally.norm += norm
-        tally.clipped += norm > self.config.clip
 
     def _validate(self) -> float:
         """Nats per token of the validation text under the averaged weights; keeps the best."""
         place, begun = self.place, time.monotonic()
-        engine = TorchEngine(self.averaged, self.config.precision)
+        engine = TorchEngine(self._optimiser.averaged, self.config.precision)
         nats = evaluate(engine, self._valid, VALIDATION_STREAMS).nats_per_token
+        if not math.isfinite(nats):
+            step = place["step"]
+            raise TrainingError(f"the validation loss is not finite at step {step}; {ADVICE}")
         if place["best_nats"] is None or nats < place["best_nats"]:
             place["best_nats"], place["validations_since_best"] = nats, 0
-            self.best = _arrays(self.averaged)
+            self.best = copies(self._optimiser.averaged)
         else:
             place["validations_since_best"] += 1
-        cost = place["validation_seconds"] = time.monotonic() - begun
-        interval = 1 / VALIDATIONS
-        if self.config.minutes is not None:
-            interval = max(interval, cost / VALIDATION_COST / (self.config.minutes * 60))
-        place["next_validation"] = self.fraction() + interval
+        place["validation_seconds"] = time.monotonic() - begun
+        place["next_validation"] = self._next_validation()
         return nats
 
+    def _next_validation(self) -> float:
+        """The share of the budget at which to validate next: seldom if it is slow, and at 1."""
+        interval, now = 1 / VALIDATIONS, self.fraction()
+        if self.config.minutes is not None:
+            cost = self.place["validation_seconds"] / (self.config.minutes * 60)
+            interval = max(interval, cost / VALIDATION_COST)
+        return now + interval if now >= 1 else min(now + interval, 1.0)
+
     def _progress(self, valid_nats: float | None, notice: str | None) -> Progress:
-        tally, place, fraction = self._tally, self.place, min(self.fraction(), 1.0)
-        windows = self._windows.windows(place["epoch"])
-        seconds = self.seconds()
+        place, fraction, seconds = self.place, min(self.fraction(), 1.0), self.seconds()
         spent = seconds - place["training_from"]
-        steps = max(tally.steps, 1)
         progress = Progress(
             step=place["step"],
-            epoch=place["epoch"] + place["window"] / windows,
+            epoch=place["epoch"] + place["window"] / self._windows.windows(place["epoch"]),
             seconds=seconds,
             fraction=fraction,
             seconds_left=spent * (1 - fraction) / max(fraction, 1e-9),
-            train_nats=tally.nats / max(tally.tokens, 1),
             valid_nats=valid_nats,
             best_nats=place["best_nats"],
-            gradient_norm=tally.norm / steps,
-            clipped=tally.clipped / steps,
             learning_rate=self.learning_rate(),
-            tokens_per_second=tally.tokens / max(time.monotonic() - tally.since, 1e-9),
             notice=notice,
+            **self._tally.means(),
         )
-        self._tally = _Tally()
+        self._tally = Tally()
         if valid_nats is not None:
-            names = ("step", "epoch", "seconds", "train_nats", "valid_nats", "learning_rate")
-            self.history.append({name: getattr(progress, name) for name in names})
+            names = ("step", "epoch", "seconds", "valid_nats", "learning_rate")
+            record = {name: getattr(progress, name) for name in names}
+            record["train_nats"] = place["nats"] / max(place["tokens"], 1)
+            self.history.append(record)
+            place["nats"], place["tokens"] = 0.0, 0
         return progress
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """What `restore` needs: numbers for the header and arrays (copies) for the tensors."""
-        arrays = {f"weights.{name}": value for name, value in _arrays(self.model).items()}
-        arrays |= {f"average.{name}": value for name, value in _arrays(self.averaged).items()}
-        for name, parameter in self.model.named_weights().items():
-            moments = self._optimiser.state.get(parameter, {})
-            for moment in ("exp_avg", "exp_avg_sq"):
-                if moment in moments:
-                    arrays[f"{moment}.{name}"] = moments[moment].cpu().numpy().copy()
+        arrays: dict[str, npt.NDArray[Any]] = dict(self._optimiser.arrays())
         for k, layer in enumerate(self._state or []):
             for j, part in enumerate(layer):
                 arrays[f"state.{k}.{j}"] = part.cpu().numpy().copy()
-        updates = next((int(moments["step"]) for moments in self._optimiser.state.values()), 0)
-        return {**self.place, "updates": updates, "seconds": self.seconds()}, arrays
+        updates, seconds = self._optimiser.updates, self.seconds()
+        return {**self.place, "updates": updates, "seconds": seconds}, arrays
 
     def restore(
         self,
@@ -304,50 +275,22 @@ class Training:
         self.place = {name: progress[name] for name in self.place}
         self._began = time.monotonic() - progress["seconds"]
         self.best, self.history = dict(best), list(history)
-        names = self.model.named_weights()
-        for prefix, model in (("weights.", self.model), ("average.", self.averaged)):
-            model.load_weights({name: arrays[prefix + name] for name in names})
-        for name, parameter in names.items():
-            if f"exp_avg.{name}" in arrays:
-                self._optimiser.state[parameter] = {
-                    "step": torch.tensor(float(progress["updates"])),
-                    "exp_avg": self._tensor(arrays[f"exp_avg.{name}"]),
-                    "exp_avg_sq": self._tensor(arrays[f"exp_avg_sq.{name}"]),
-                }
+        self._optimiser.restore(arrays, progress["updates"])
+        self.place["next_validation"] = min(self.place["next_validation"], self._next_validation())
         if "state.0.0" in arrays:
             parts = 2 if self.model.config.cell == "lstm" else 1
             self._state = [
-                tuple(self._tensor(arrays[f"state.{k}.{j}"]) for j in range(parts))
+                tuple(tensor_of(arrays[f"state.{k}.{j}"], self._device) for j in range(parts))
                 for k in range(self.model.config.layers)
             ]
-
-    def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array.copy()).to(self._device)
-
-
-def _arrays(model: LanguageModel) -> dict[str, npt.NDArray[np.float32]]:
-    """Copies of a model's weights."""
-    return {
-        name: weight.detach().cpu().numpy().copy() for name, weight in model.named_weights().items()
-    }
-
-
-def _optimiser(model: LanguageModel, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019); matrices decay, biases do not."""
-    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-    biases = [parameter for parameter in model.parameters() if parameter.dim() == 1]
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": biases, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
 
 
 def _beginning(tokens: Tokens) -> Tokens:
     """The tokens, or their beginning where they are many."""
     if tokens.events <= VALIDATION_EVENTS:
         return tokens
-    ids = tokens.ids[: VALIDATION_EVENTS + 1]
-    if tokens.per_line:
-        ids = ids[: np.flatnonzero(ids == EOS)[-1] + 1]
-    return Tokens(ids, 0, 0, tokens.per_line)
+    last = VALIDATION_EVENTS
+    if tokens.per_line:  # whole lines, at least one
+        ends = np.flatnonzero(tokens.ids == EOS)
+        last = int(ends[max(1, np.searchsorted(ends, last, side="right") - 1)])
+    return Tokens(tokens.ids[: last + 1], 0, 0, tokens.per_line)

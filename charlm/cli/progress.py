@@ -10,8 +10,8 @@ from charlm.cli.terminal import NAME, duration
 
 if TYPE_CHECKING:
     from charlm.cli.terminal import Spans
+    from charlm.progress import Progress
     from charlm.run import Run
-    from charlm.training import Progress
 
 SAMPLE_LENGTH = 69
 PLAIN_SECONDS = 10.0

@@ -1,0 +1,101 @@
+"""How the weights move: AdamW, gradients clipped by their global norm, averaged weights.
+
+Knows a model and its gradients; knows nothing about texts, losses, budgets or validation.
+"""
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from charlm.config import TrainConfig
+from charlm.model import LanguageModel
+
+AVERAGING = 12  # the averaged weights are about those of the last 1/12 of the run
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class Optimiser:
+    """AdamW (Loshchilov and Hutter 2019; matrices decay, biases do not) and averaged weights."""
+
+    def __init__(self, model: LanguageModel, config: TrainConfig) -> None:
+        self.averaged = copy.deepcopy(model)
+        self.updates = 0
+        self._model, self._clip = model, config.clip
+        self._parameters: list[Tensor] = list(model.parameters())
+        self._averages: list[Tensor] = list(self.averaged.parameters())
+        groups = [
+            {
+                "params": [weight for weight in self._parameters if weight.dim() > 1],
+                "weight_decay": config.weight_decay,
+            },
+            {
+                "params": [weight for weight in self._parameters if weight.dim() == 1],
+                "weight_decay": 0.0,
+            },
+        ]
+        self._adamw = torch.optim.AdamW(
+            groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True
+        )
+
+    def update(self, learning_rate: float) -> float:
+        """One step against the gradients, which are used up; gives their norm before clipping.
+
+        Where the norm is not finite no weight moves.
+        """
+        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._clip))
+        if math.isfinite(norm):
+            for group in self._adamw.param_groups:
+                group["lr"] = learning_rate
+            self._adamw.step()
+            self.updates += 1
+            self._average()
+        self._adamw.zero_grad()
+        return norm
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """ā ← ā + (w − ā)(γ + 1) / (t + γ), polynomial-decay averaging (Shamir and Zhang 2013)."""
+        weight = (AVERAGING + 1) / (self.updates + AVERAGING)
+        torch._foreach_lerp_(self._averages, self._parameters, weight)
+
+    def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Copies of the weights, their average and AdamW's moments, for `restore`."""
+        arrays = {f"weights.{name}": array for name, array in copies(self._model).items()}
+        arrays |= {f"average.{name}": array for name, array in copies(self.averaged).items()}
+        for name, parameter in self._model.named_weights().items():
+            moments = self._adamw.state.get(parameter, {})
+            for moment in MOMENTS:
+                if moment in moments:
+                    arrays[f"{moment}.{name}"] = moments[moment].cpu().numpy().copy()
+        return arrays
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]], updates: int) -> None:
+        """Goes back to where `arrays` were taken, after so many updates."""
+        self.updates = updates
+        names = self._model.named_weights()
+        for prefix, model in (("weights.", self._model), ("average.", self.averaged)):
+            model.load_weights({name: arrays[prefix + name] for name in names})
+        for name, parameter in names.items() if updates else ():
+            device = parameter.device
+            self._adamw.state[parameter] = {
+                "step": torch.tensor(float(updates), device=device),
+                **{moment: tensor_of(arrays[f"{moment}.{name}"], device) for moment in MOMENTS},
+            }
+
+
+def copies(model: LanguageModel) -> dict[str, npt.NDArray[np.float32]]:
+    """Copies of a model's weights."""
+    return {
+        name: weight.detach().cpu().numpy().copy() for name, weight in model.named_weights().items()
+    }
+
+
+def tensor_of(array: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """A copy of the array as a tensor."""
+    return torch.from_numpy(array.copy()).to(device)
