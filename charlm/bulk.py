@@ -27,7 +27,9 @@ class TorchEngine:
     def of(
         cls, config: ModelConfig, weights: Mapping[str, Array], device: str = "cpu"
     ) -> "TorchEngine":
-        """An engine for the weights of a checkpoint."""
+        """An engine for the weights of a checkpoint; device "auto" is a GPU where there is one."""
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
         model = LanguageModel(config)
         model.load_weights(weights)
         return cls(model.to(device).eval())

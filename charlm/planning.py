@@ -37,7 +37,7 @@ class Machine:
         cls, device: str = "auto", precision: str = "auto", threads: int | None = None
     ) -> "Machine":
         """Times matrix products in both precisions for some tens of milliseconds."""
-        threads = threads or len(os.sched_getaffinity(0))
+        threads = threads or _cores()
         torch.set_num_threads(threads)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -48,6 +48,13 @@ class Machine:
         if precision == "auto":
             precision = "bfloat16" if rates["bfloat16"] > 1.3 * rates["float32"] else "float32"
         return cls(device, precision, threads, rates[precision])
+
+
+def _cores() -> int:
+    """The cores this process may use; where the system does not say (macOS), those there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _product_rate(device: torch.device, dtype: torch.dtype) -> float:

@@ -12,6 +12,7 @@ from charlm.errors import OptionError
 from charlm.inference import Array, Engine, Ids, State
 from charlm.tokenizers import EOS
 
+WINDOW = 256  # tokens of a prompt that are read at once
 Sampler = Callable[[Array, npt.NDArray[np.float64]], Ids]
 
 
@@ -85,16 +86,10 @@ def _draw(weights: npt.NDArray[np.float64], uniforms: npt.NDArray[np.float64]) -
 def read_prompt(engine: Engine, prompt: Ids, batch: int) -> tuple[Array, State]:
     """Reads <EOS> and the prompt once; gives `batch` copies of the last logits and the state."""
     tokens = np.concatenate([np.array([EOS]), prompt.astype(np.intp)])[:, None]
-    logits, state = (
-        engine.logits(tokens[:-1], engine.initial_state(1))
-        if len(tokens) > 1
-        else (
-            None,
-            engine.initial_state(1),
-        )
-    )
-    logits, state = engine.logits(tokens[-1:], state)
-    return np.repeat(logits[0], batch, axis=0), [
+    state = engine.initial_state(1)
+    for at in range(0, len(tokens), WINDOW):
+        logits, state = engine.logits(tokens[at : at + WINDOW], state)
+    return np.repeat(logits[-1], batch, axis=0), [
         tuple(np.repeat(part, batch, axis=0) for part in layer) for layer in state
     ]
 

@@ -110,16 +110,16 @@ def score(
     nats = sequence_nats(engine, sequences)
     scores = []
     for text, tokens, values in zip(texts, encoded, nats, strict=True):
-        counted = values[len(context) :].astype(np.float64)
+        counted = -values[len(context) :].astype(np.float64)
         unseen = tokens == UNK
         scores.append(
             Score(
-                log_probability=-float(counted.sum()),
+                log_probability=float(counted.sum()),
                 tokens=len(counted),
                 characters=len(text) + eos,
                 bytes=len(text.encode("utf-8", "surrogatepass")) + eos,
                 unseen_tokens=int(unseen.sum()),
-                unseen_log_probability=-float(counted[: len(tokens)][unseen].sum()),
+                unseen_log_probability=float(counted[: len(tokens)][unseen].sum()),
                 eos_counted=eos,
             )
         )
@@ -169,8 +169,8 @@ def evaluate(engine: Engine, tokens: Tokens, streams: int = 1) -> Score:
     """Scores a whole file of tokens.
 
     One long sequence is read from its beginning to its end with the state carried, or, for speed,
-    as `streams` parts side by side, each of which first reads the 256 tokens before it. Per line,
-    every line starts from the zero state.
+    as `streams` parts side by side (fewer if they were shorter than 256 tokens), each of which
+    first reads the 256 tokens before it. Per line, every line starts from the zero state.
     """
     parts = (
         _line_nats(engine, tokens.ids)
@@ -180,17 +180,17 @@ def evaluate(engine: Engine, tokens: Tokens, streams: int = 1) -> Score:
     total = unseen_total = 0.0
     unseen = 0
     for nats, targets in parts:
-        exact = nats.astype(np.float64)
+        exact = -nats.astype(np.float64)
         total += float(exact.sum())
         unseen += int((targets == UNK).sum())
         unseen_total += float(exact[targets == UNK].sum())
     return Score(
-        log_probability=-total,
+        log_probability=total,
         tokens=tokens.events,
         characters=tokens.characters,
         bytes=tokens.bytes,
         unseen_tokens=unseen,
-        unseen_log_probability=-unseen_total,
+        unseen_log_probability=unseen_total,
         eos_counted=tokens.per_line,
     )
 
@@ -210,8 +210,8 @@ def _line_nats(engine: Engine, ids: Ids) -> NatsAndTargets:
 
 def _stream_nats(engine: Engine, ids: Ids, streams: int) -> NatsAndTargets:
     """One long sequence; the last stream's length is the longest, the others stop before it."""
-    events = len(ids) - 1
-    streams = max(1, min(streams, events))
+    events = max(0, len(ids) - 1)
+    streams = max(1, min(streams, events // WARM_UP))
     bounds = np.linspace(0, events, streams + 1).astype(np.int64)
     state = _warm_states(engine, ids, bounds[:-1])
     longest = int(np.diff(bounds).max())
