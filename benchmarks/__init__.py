@@ -1,0 +1,1 @@
+"""What measures charlm's speed and quality; `python -m benchmarks` runs it."""
