@@ -48,7 +48,25 @@ _SWAP = str.maketrans(_INTO)
 _SWAP_BACK = str.maketrans({there: here for here, there in _INTO.items()})
 _APART = re.compile(f"([\ud800-\udfff{_SPACE}])")  # what does not go through SentencePiece
 
-# At most 1,000 characters (4,000 bytes; SentencePiece drops lines over 4,192), ending after a
+_OPTIONS: dict[str, Any] = {
+    "hard_vocab_limit": False,  # a short text may have fewer pieces
+    "character_coverage": 1.0,
+    "byte_fallback": True,
+    "user_defined_symbols": [_NEWLINE],
+    "allow_whitespace_only_pieces": True,  # indentation
+    "normalization_rule_name": "identity",
+    "add_dummy_prefix": False,
+    "remove_extra_whitespaces": False,
+    "eos_id": EOS,
+    "unk_id": UNK,
+    "bos_id": -1,
+    "pad_id": -1,
+    "eos_piece": SPECIAL_PIECES[EOS],
+    "unk_piece": SPECIAL_PIECES[UNK],
+    "minloglevel": 2,  # errors only
+}
+
+# At most 1,000 characters (4,000 bytes: SentencePiece drops lines over 4,192), ending after a
 # newline or before white space, where no piece lies across, and only then anywhere.
 _BLOCK = re.compile(r"(?s:.{1,1000})(?:(?<=\n)|(?<! )(?= )|\Z)|(?s:.{1,1000})")
 
@@ -98,7 +116,7 @@ class Subwords:
         """From an untrusted header and model; raises CheckpointError."""
         check_fields(header, size=int)
         model = tensors.get(TENSOR)
-        if model is None or model.dtype != np.uint8 or model.ndim != 1:
+        if model is None or model.dtype != np.uint8 or model.ndim != 1 or not model.size:
             raise CheckpointError(f"the tokenizer has no tensor {TENSOR} of bytes")
         try:
             tokenizer = cls(header["kind"], model.tobytes())
@@ -183,7 +201,7 @@ def _sample(chunks: Iterable[str], limit: int) -> list[str]:
 def _train(kind: str, blocks: list[str], size: int, characters: int) -> bytes:
     """SentencePiece's model of the blocks; it learns pieces of the most frequent `characters`.
 
-    The others stand in its text as newlines, across which it learns nothing.
+    The others part its lines as newlines do, across which it learns nothing.
     """
     from sentencepiece import SentencePieceTrainer
 
@@ -194,33 +212,20 @@ def _train(kind: str, blocks: list[str], size: int, characters: int) -> bytes:
     counts[list(map(ord, most_frequent(counts, 1, characters)))] = 0
     unlearned = chain(np.flatnonzero(counts).tolist(), range(0xD800, 0xE000), [ord(_SPACE)])
     swap = _SWAP | dict.fromkeys(unlearned, _NEWLINE)
+    lines = chain.from_iterable(block.translate(swap).split(_NEWLINE) for block in blocks)
     model = io.BytesIO()
     try:
         SentencePieceTrainer.train(
-            sentence_iterator=(block.translate(swap) for block in blocks),
+            sentence_iterator=(line for line in lines if line),
             model_writer=model,
             model_type=kind,
             vocab_size=size,
-            hard_vocab_limit=False,  # a short text may have fewer pieces
             seed_sentencepiece_size=20 * size,  # a million, the default, is slower, not better
-            character_coverage=1.0,
-            byte_fallback=True,
-            user_defined_symbols=[_NEWLINE],
-            allow_whitespace_only_pieces=True,  # indentation
-            normalization_rule_name="identity",
-            add_dummy_prefix=False,
-            remove_extra_whitespaces=False,
-            eos_id=EOS,
-            unk_id=UNK,
-            bos_id=-1,
-            pad_id=-1,
-            eos_piece=SPECIAL_PIECES[EOS],
-            unk_piece=SPECIAL_PIECES[UNK],
-            minloglevel=2,  # errors only
+            **_OPTIONS,
         )
     except RuntimeError as error:
         raise TextError(
-            f"{kind} finds no subwords to learn in this text, try --tokenizer bytes "
+            f"{kind} finds no subwords to learn in this text; choose the bytes tokenizer "
             f"(SentencePiece says: {str(error).strip()})"
         ) from error
     return model.getvalue()

@@ -10,9 +10,9 @@ What is a token:
 Case is kept; white space other than "\\n" is lost. `<unk>`, as tokenized corpora print it, and
 `<UNK>`, as `decode` prints it, are read as the token UNK.
 
-How `decode` joins them: one space between tokens; none before . , ; : ! ? ) ] } % ' ” ’ and none
-after ( [ { “ ‘ $ #; none around "\\n"; a straight double quote opens and closes in turn within a
-line. What is decoded encodes to the same tokens again (but for <EOS>).
+How `decode` joins them: one space between tokens; none before . , ; : ! ? … ) ] } % ' ” ’
+and none after ( [ { “ ‘ $ #; none around "\\n"; a straight double quote opens and closes in turn
+within a line. What is decoded encodes to the same tokens again (but for <EOS>).
 
 Knows nothing about languages, nor about scripts that write no spaces.
 """
@@ -42,7 +42,8 @@ from charlm.tokenizers.base import (
 
 DEFAULT_SIZE = 10_000
 _MOST_COUNTED = 1_000_000  # distinct words held while counting; about 150 MB
-_CLOSING = frozenset(".,;:!?)]}%'”’\n")
+_LONGEST = 100  # characters of a word that is worth learning
+_CLOSING = frozenset(".,;:!?…)]}%'”’\n")
 _OPENING = frozenset("([{“‘$#\n")
 
 
@@ -158,12 +159,13 @@ def _pattern() -> re.Pattern[str]:
 def _count(chunks: Iterable[str]) -> Counter[str]:
     """How often each word is seen, in bounded memory.
 
-    When too many distinct words are held the rarest are forgotten (once seen, then twice, …), as
-    in Manku and Motwani's lossy counting: exact but for texts of several hundred megabytes.
+    Words longer than `_LONGEST` are left out. When too many distinct words are held the rarest
+    are forgotten (once seen, then twice, …), as in Manku and Motwani's lossy counting: exact but
+    for texts of several hundred megabytes.
     """
     counts: Counter[str] = Counter()
     for chunk in chunks:
-        counts.update(_pattern().findall(chunk))
+        counts.update(word for word in _pattern().findall(chunk) if len(word) <= _LONGEST)
         rare = 0
         while len(counts) > _MOST_COUNTED:
             rare += 1
