@@ -1,8 +1,10 @@
 """`charlm score`: the probability of sentences."""
 
+import math
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -10,7 +12,6 @@ from charlm.cli.options import (
     checkpoint_argument,
     encoding_option,
     json_option,
-    on_unknown_option,
 )
 
 if TYPE_CHECKING:
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from charlm.scoring import Score, TokenScore
 
 BLOCK = 4096  # lines of a file that are read and scored together
+
+
+class Sentence(NamedTuple):
+    """A text to score and what messages call it."""
+
+    name: str
+    text: str
 
 
 @click.command()
@@ -41,14 +49,20 @@ BLOCK = 4096  # lines of a file that are read and scored together
 @click.option(
     "--next", "ask_next", is_flag=True, help="Show the likeliest tokens after each SENTENCE."
 )
-@on_unknown_option
+@click.option(
+    "--on-unknown",
+    type=click.Choice(["unk", "error"]),
+    default="unk",
+    help="Read what the model never saw as <UNK> and count it, or refuse it.  [default: unk]",
+)
 @encoding_option
 @json_option
 def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None:
     """Give the probability of sentences by the chain rule.
 
-    Each starts from the zero state after <EOS>. Two or more also show which is likelier and by
-    how much.
+    Each starts from the zero state after <EOS>, or after --given. Two or more also show which is
+    likelier and by how much. The lines of a file come one a line: number, ln P, P, bits per
+    character, perplexity, tokens, unseen tokens and text, between tabs where they go into a pipe.
 
     \b
     Example:
@@ -60,149 +74,235 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
 
     if bool(sentences) == bool(options["path"]):
         raise OptionError("give sentences or -f FILE, one of the two")
+    if options["ask_next"] and options["per_token"]:
+        raise OptionError("give --next or --per-token, one of the two")
     model = load(checkpoint)
+    given = [Sentence(f'"{text}"', text) for text in sentences]
     if options["ask_next"]:
-        _show_next(model, sentences, options)
+        _show_next(model, given or _file_lines(options), options)
     elif options["per_token"]:
-        _show_tokens(model, sentences, options)
-    elif options["path"]:
-        _show_file(model, options)
+        _show_tokens(model, given or _file_lines(options), options)
+    elif given:
+        _show_sentences(model, given, options)
     else:
-        _show_sentences(model, sentences, options)
+        _show_file(model, options)
 
 
-def _checked(model: "Model", texts: Iterable[str], options: dict[str, Any]) -> list[str]:
-    """The texts; raises VocabularyError at what the model never saw unless that is accepted."""
-    texts = list(texts)
-    for text in (options["given"], *texts):
-        model.encode(text, on_unknown=options["on_unknown"])
-    return texts
+def _file_lines(options: dict[str, Any]) -> Iterator[Sentence]:
+    """The lines of -f FILE, without their ends."""
+    from charlm.cli import terminal
+    from charlm.text import open_text
+
+    text = open_text([options["path"]], options["encoding"])
+    for remark in text.notices:
+        terminal.notice(remark)
+    rest, number, done = "", 0, 0
+    with terminal.Waiting(f"scoring {text.name}", text.characters) as waiting:
+        for chunk in text.line_chunks():
+            *whole, rest = (rest + chunk).split("\n")
+            for line in whole:
+                number += 1
+                yield Sentence(f"{text.name}, line {number}", line)
+                done += len(line) + 1
+                waiting.advance(done)
 
 
-def _show_sentences(model: "Model", sentences: tuple[str, ...], options: dict[str, Any]) -> None:
+def _check(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any]) -> None:
+    """Raises VocabularyError at what the model never saw unless that is accepted."""
+    from charlm.errors import VocabularyError
+
+    if options["on_unknown"] == "unk":
+        return
+    for name, text in (Sentence("--given", options["given"]), *sentences):
+        try:
+            model.encode(text)
+        except VocabularyError as error:
+            raise VocabularyError(f"{name}: {error}") from error
+
+
+def _scores(
+    model: "Model", sentences: list[Sentence], options: dict[str, Any]
+) -> list[tuple[Sentence, "Score"]]:
+    _check(model, sentences, options)
+    texts = [sentence.text for sentence in sentences]
+    scores = model.scores(texts, given=options["given"], eos=options["eos"])
+    return list(zip(sentences, scores, strict=True))
+
+
+def _show_sentences(model: "Model", sentences: list[Sentence], options: dict[str, Any]) -> None:
     from charlm.cli import terminal
 
-    texts = _checked(model, sentences, options)
-    scores = model.scores(texts, given=options["given"], eos=options["eos"])
-    ranked = list(zip(texts, scores, strict=True))
+    scored = _scores(model, sentences, options)
     if options["sort"]:
-        ranked.sort(key=lambda pair: -pair[1].bits_per_character)
+        scored.sort(key=lambda pair: -pair[1].bits_per_character)
     if options["as_json"]:
-        for text, score in ranked:
+        for (_, text), score in scored:
             terminal.write_json({"text": text} | score.to_json())
         return
-    terminal.table(COLUMNS, (_row(text, score) for text, score in ranked), range(len(COLUMNS) - 1))
-    terminal.write(_how(model, options, scores[0]))
-    if len(texts) > 1:
-        terminal.write(_comparison(texts, scores))
+    if len(scored) == 1:
+        terminal.pairs(_one(model, *scored[0], options))
+        return
+    terminal.table(
+        COLUMNS,
+        ([*_figures(score), _on_one_line(text)] for (_, text), score in scored),
+        range(len(COLUMNS) - 1),
+    )
+    terminal.write("\n")
+    terminal.pairs(
+        [
+            *_comparison(scored),
+            ("counted", _how(options, scored[0][1])),
+            ("perplexity", _per_token(model)),
+        ]
+    )
+
+
+def _one(
+    model: "Model", sentence: Sentence, score: "Score", options: dict[str, Any]
+) -> list[tuple[str, str]]:
+    ln_p, p, bits, perplexity, tokens, unseen = _figures(score)
+    return [
+        ("sentence", _on_one_line(sentence.text)),
+        ("ln P", f"{ln_p} nats"),
+        ("P", p),
+        ("bits per character", bits),
+        ("perplexity", f"{perplexity} {_per_token(model)}"),
+        ("tokens", f"{tokens}, {unseen} of them unseen"),
+        ("counted", _how(options, score)),
+    ]
 
 
 COLUMNS = ["ln P", "P", "bits/char", "perplexity", "tokens", "unseen", "sentence"]
 
 
-def _row(text: str, score: "Score") -> list[str]:
+def _figures(score: "Score") -> list[str]:
     from charlm.cli.terminal import probability
 
     return [
-        f"{score.log_probability:.3f}",
+        f"{score.log_probability + 0.0:.3f}",
         probability(score.log10_probability),
         f"{score.bits_per_character:.4f}",
         f"{score.perplexity:.3f}",
-        str(score.tokens),
-        str(score.unseen_tokens),
-        text.replace("\n", "␊"),
+        f"{score.tokens:,}",
+        f"{score.unseen_tokens:,}",
     ]
 
 
-def _how(model: "Model", options: dict[str, Any], score: "Score") -> str:
+def _on_one_line(text: str) -> str:
+    return text.replace("\n", "␊")
+
+
+def _how(options: dict[str, Any], score: "Score") -> str:
     start = "after the given text" if options["given"] else "from the zero state after <EOS>"
-    end = "the end (<EOS>) counted" if score.eos_counted else "the end not counted"
-    return f"{start}, {end}; perplexity per {model.tokenizer.kind.rstrip('s')} token\n"
+    return f"{start}, {'with' if score.eos_counted else 'without'} its end (<EOS>)"
 
 
-def _comparison(texts: list[str], scores: list["Score"]) -> str:
-    order = sorted(range(len(texts)), key=lambda k: -scores[k].log_probability)
-    first, second = order[0], order[1]
-    gap = scores[first].log10_probability - scores[second].log10_probability
-    if gap == 0:
-        return f'"{texts[first]}" and "{texts[second]}" are equally likely\n'
-    times = f"{10**gap:,.3g}" if gap < 6 else f"10^{gap:.1f}"
-    return f'likelier: "{texts[first]}", {times} times as likely as "{texts[second]}"\n'
+def _per_token(model: "Model") -> str:
+    kinds = {"characters": "character", "bytes": "byte", "words": "word"}
+    return f"per {kinds.get(model.tokenizer.kind, 'subword')}"
+
+
+def _comparison(scored: list[tuple[Sentence, "Score"]]) -> list[tuple[str, str]]:
+    """Which sentence is the likeliest, and by how much."""
+    ranked = sorted(scored, key=lambda pair: -pair[1].log_probability)
+    (first, best), (second, runner_up) = ranked[:2]
+    if best.log_probability == runner_up.log_probability:
+        return [("likelier", "neither")]
+    over = f" over {_on_one_line(second.name)}" if len(ranked) > 2 else ""
+    times = _times(best.log10_probability - runner_up.log10_probability)
+    nats = best.log_probability - runner_up.log_probability
+    return [
+        ("likelier" if len(ranked) == 2 else "likeliest", _on_one_line(first.text)),
+        ("by", f"{times} times ({nats:.3f} nats){over}"),
+    ]
+
+
+def _times(log10: float) -> str:
+    """10^log10 to three digits: 1.02, 10,900 or 10^9.3."""
+    if log10 >= 9:
+        return f"10^{log10:.1f}"
+    return f"{10**log10:.3g}" if log10 < 3 else f"{round(10**log10, 2 - int(log10)):,.0f}"
+
+
+Row = tuple[int, tuple[Sentence, "Score"]]
 
 
 def _show_file(model: "Model", options: dict[str, Any]) -> None:
     """Every line of a file, block by block; sorted, all lines are kept to the end."""
-    from charlm.cli import terminal
-
-    rows: list[tuple[float, int, str, Score]] = []
-    for number, (text, score) in enumerate(_scored_lines(model, options), 1):
-        if options["sort"]:
-            rows.append((-score.bits_per_character, number, text, score))
-        else:
-            _show_line(number, text, score, options["as_json"])
-    for _, number, text, score in sorted(rows, key=lambda row: row[:2]):
-        _show_line(number, text, score, options["as_json"])
-    del terminal
+    rows: Iterable[Row] = enumerate(_scored_lines(model, options), 1)
+    if options["sort"]:
+        rows = sorted(rows, key=lambda row: -row[1][1].bits_per_character)
+    if sys.stdout.isatty() and not options["as_json"]:
+        _show_columns("line", "ln P", "bits/char", "text")
+    for number, (sentence, score) in rows:
+        _show_line(number, sentence.text, score, options["as_json"])
 
 
-def _scored_lines(model: "Model", options: dict[str, Any]) -> Iterator[tuple[str, "Score"]]:
-    from charlm.text import open_text
-
-    lines = _lines(open_text([options["path"]], options["encoding"]).line_chunks())
+def _scored_lines(model: "Model", options: dict[str, Any]) -> Iterator[tuple[Sentence, "Score"]]:
+    lines = _file_lines(options)
     while block := list(islice(lines, BLOCK)):
-        texts = _checked(model, block, options)
-        scores = model.scores(texts, given=options["given"], eos=options["eos"])
-        yield from zip(texts, scores, strict=True)
-
-
-def _lines(chunks: Iterable[str]) -> Iterator[str]:
-    rest = ""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split("\n")
-        yield from whole
+        yield from _scores(model, block, options)
 
 
 def _show_line(number: int, text: str, score: "Score", as_json: bool) -> None:
     from charlm.cli import terminal
 
+    ln_p, p, bits, perplexity, tokens, unseen = (each.replace(",", "") for each in _figures(score))
     if as_json:
         terminal.write_json({"line": number, "text": text} | score.to_json())
+    elif sys.stdout.isatty():
+        _show_columns(f"{number:,}", ln_p, bits, text)
     else:
-        figures = f"{score.log_probability:.4f}\t{score.bits_per_character:.4f}\t{number}"
-        terminal.write(f"{figures}\t{text}\n")
+        row = (str(number), ln_p, p, bits, perplexity, tokens, unseen, text)
+        terminal.write("\t".join(row) + "\n")
 
 
-def _show_tokens(model: "Model", sentences: tuple[str, ...], options: dict[str, Any]) -> None:
+def _show_columns(number: str, ln_p: str, bits: str, text: str) -> None:
     from charlm.cli import terminal
 
-    for text in _checked(model, sentences, options):
+    terminal.write(f"{number:>8}  {ln_p:>10}  {bits:>9}  {text}\n")
+
+
+def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any]) -> None:
+    from charlm.cli import terminal
+
+    for sentence in sentences:
+        _check(model, [sentence], options)
+        text = sentence.text
         tokens = model.token_scores(text, given=options["given"], eos=options["eos"])
         if options["as_json"]:
-            terminal.write_json({"text": text, "tokens": [vars(token) for token in tokens]})
-        else:
-            _token_table(tokens)
+            terminal.write_json({"text": text, "tokens": _token_records(tokens)})
+            continue
+        _token_table(tokens)
+        nats = sum(token.nats for token in tokens)
+        bits = f"{nats / math.log(2):.3f} bits"
+        terminal.write(f"\n{len(tokens):,} tokens, {bits}: ln P {-nats:.3f}\n\n")
 
 
-def _show_next(model: "Model", sentences: tuple[str, ...], options: dict[str, Any]) -> None:
+def _show_next(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any]) -> None:
     from charlm.cli import terminal
 
-    for text in _checked(model, sentences, options):
-        tokens = model.next_tokens(options["given"] + text)
+    for sentence in sentences:
+        _check(model, [sentence], options)
+        tokens = model.next_tokens(options["given"] + sentence.text)
         if options["as_json"]:
-            terminal.write_json({"text": text, "next": [vars(token) for token in tokens]})
+            terminal.write_json({"text": sentence.text, "next": _token_records(tokens)})
         else:
+            terminal.write(f"after {_on_one_line(sentence.name)}\n\n")
             _token_table(tokens)
+
+
+def _token_records(tokens: list["TokenScore"]) -> list[dict[str, Any]]:
+    return [vars(token) | {"probability": math.exp(-token.nats)} for token in tokens]
 
 
 def _token_table(tokens: list["TokenScore"]) -> None:
-    import math
-
     from charlm.cli import terminal
 
     rows = [
         [
             terminal.symbol(token.piece),
-            f"{math.exp(-token.nats):.4g}",
+            f"{math.exp(-token.nats):.4f}" if token.nats < 9 else f"{math.exp(-token.nats):.1e}",
             f"{token.nats / math.log(2):.3f}",
             str(token.rank),
         ]
