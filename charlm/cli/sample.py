@@ -1,7 +1,6 @@
 """`charlm sample`: text written by a model."""
 
 import os
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,9 @@ from charlm.cli.options import (
 
 if TYPE_CHECKING:
     from charlm.api import Model
+    from charlm.text import Text
+
+MOST_TRIES = 20  # texts that --unique and --novel write, at most, for each that is wanted
 
 
 @click.command()
@@ -56,13 +58,22 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="The same seed, the same text."
 )
-@click.option("--stop", metavar="TEXT", help="End a text where this appears in it.")
+@click.option("--stop", metavar="TEXT", help="End a text before the first TEXT that it writes.")
 @click.option("--allow-unk", is_flag=True, help="Let <UNK> be written.")
 @click.option(
     "--novelty", metavar="CORPUS", help="Say on stderr how much stands word for word in this text."
 )
-@click.option("--unique", is_flag=True, help="Keep each text once.")
-@click.option("--novel", is_flag=True, help="Keep texts that are no line of the --novelty corpus.")
+@click.option(
+    "--unique",
+    is_flag=True,
+    help=f"No text twice: write on until there are --count, at most {MOST_TRIES} times as many.",
+)
+@click.option(
+    "--novel",
+    is_flag=True,
+    help="Likewise only texts that are no line of the --novelty corpus (or stand nowhere in it, "
+    "where a text is not a line).",
+)
 @on_unknown_option
 @raw_option
 @encoding_option
@@ -71,38 +82,62 @@ if TYPE_CHECKING:
 def command(checkpoint: str, **options: Any) -> None:
     """Write text with a model.
 
+    One text is shown as it is written. Of a per-line model a text is a line, and --unique --novel
+    give new ones: names, say, that are not in the corpus.
+
     \b
     Example:
       charlm sample names.safetensors --count 10 --temperature 0.8 --seed 1
     """
     from charlm.api import load
+    from charlm.cli import terminal
     from charlm.errors import OptionError
+    from charlm.text import open_text
 
     if options["novel"] and not options["novelty"]:
         raise OptionError("--novel needs --novelty CORPUS to compare with")
     model = load(checkpoint)
-    prompt = sys.stdin.buffer.read().decode() if options["prompt"] == "-" else options["prompt"]
-    if options["count"] == 1 and not options["as_json"] and not options["novelty"]:
-        _stream(model, prompt, options)
-        return
-    texts = [prompt + text for text in _texts(model, prompt, options)]
-    if options["novelty"]:
-        texts = _compare(texts, options, model.per_line)
-    if options["unique"]:
-        texts = list(dict.fromkeys(texts))
-    _print(texts, options, model.per_line)
+    prompt = _prompt(options)
+    corpus = open_text([options["novelty"]], options["encoding"]) if options["novelty"] else None
+    if options["seed"] is None:
+        options["seed"] = int.from_bytes(os.urandom(4), "little")
+    if options["unique"] or options["novel"]:
+        texts, kept = _picked(model, prompt, corpus, options)
+        _print(kept, options, model.per_line)
+    elif options["count"] == 1 and not options["as_json"]:
+        texts = [_stream(model, prompt, options)]
+    else:
+        texts = _texts(model, prompt, 0, options)
+        _print(texts, options, model.per_line)
+    if corpus:
+        from charlm.novelty import Novelty
+
+        if not model.per_line:  # what the user wrote is not the model's
+            texts = [text.removeprefix(prompt) for text in texts]
+        terminal.notice(Novelty.of(texts, corpus, model.per_line).in_words())
 
 
-def _stream(model: "Model", prompt: str, options: dict[str, Any]) -> None:
+def _prompt(options: dict[str, Any]) -> str:
+    from charlm.text import open_text
+
+    if options["prompt"] != "-":
+        return str(options["prompt"])
+    return "".join(open_text(["-"], options["encoding"]).chunks())
+
+
+def _stream(model: "Model", prompt: str, options: dict[str, Any]) -> str:
     """One text, each piece written as soon as it is known."""
     from charlm.cli import terminal
     from charlm.sampling import until
 
-    tokens = _tokens(model, prompt, options)
+    tokens = _tokens(model, prompt, range(1), options)
     terminal.write(prompt, options["raw"])
+    written = [prompt]
     for piece in until(_pieces(model, tokens), options["stop"]):
         terminal.write(piece, options["raw"])
+        written.append(piece)
     terminal.write("\n")
+    return "".join(written)
 
 
 def _pieces(model: "Model", tokens: Iterator[Any]) -> Iterator[str]:
@@ -113,20 +148,51 @@ def _pieces(model: "Model", tokens: Iterator[Any]) -> Iterator[str]:
     yield decoder.finish()
 
 
-def _texts(model: "Model", prompt: str, options: dict[str, Any]) -> list[str]:
-    """All texts, written in one batch; the prompt is not in them."""
+def _picked(
+    model: "Model", prompt: str, corpus: "Text | None", options: dict[str, Any]
+) -> tuple[list[str], list[str]]:
+    """Writes --count texts at a time until --unique and --novel have left as many: all, the kept.
+
+    Text k depends on the seed and k alone, so that a larger --count goes on with the same ones.
+    """
+    from charlm.cli import terminal
+    from charlm.novelty import Novelty
+
+    count = options["count"]
+    written: list[str] = []
+    kept: list[str] = []
+    while len(kept) < count and len(written) < MOST_TRIES * count:
+        texts = _texts(model, prompt, len(written), options)
+        written += texts
+        if options["unique"]:
+            known = set(kept)
+            texts = [text for text in dict.fromkeys(texts) if text not in known]
+        if corpus and options["novel"] and texts:
+            known = set(Novelty.of(texts, corpus, model.per_line).known)
+            texts = [text for text in texts if text not in known]
+        kept += texts
+    if len(kept) < count:
+        terminal.notice(
+            f"only {len(kept):,} of {count:,} after {len(written):,} tries; a higher --temperature "
+            "or another --seed may give more"
+        )
+    return written, kept[:count]
+
+
+def _texts(model: "Model", prompt: str, first: int, options: dict[str, Any]) -> list[str]:
+    """The next --count texts from number `first`, written in one batch, each after the prompt."""
     import numpy as np
 
     from charlm.sampling import until
 
-    columns = np.array(list(_tokens(model, prompt, options))).reshape(-1, options["count"]).T
+    numbers = range(first, first + options["count"])
+    columns = np.array(list(_tokens(model, prompt, numbers, options))).reshape(-1, len(numbers)).T
     decoded = (model.tokenizer.decode(column[column > 0].tolist()) for column in columns)
-    return ["".join(until(iter([text]), options["stop"])) for text in decoded]
+    return [prompt + "".join(until(iter([text]), options["stop"])) for text in decoded]
 
 
-def _tokens(model: "Model", prompt: str, options: dict[str, Any]) -> Iterator[Any]:
-    seed, length = options["seed"], options["length"]
-    seed = int.from_bytes(os.urandom(4), "little") if seed is None else seed
+def _tokens(model: "Model", prompt: str, numbers: range, options: dict[str, Any]) -> Iterator[Any]:
+    length = options["length"]
     return model.stream(
         prompt,
         length=(500 if model.per_line else 1000) if length is None else length,
@@ -134,7 +200,7 @@ def _tokens(model: "Model", prompt: str, options: dict[str, Any]) -> Iterator[An
         top_k=options["top_k"],
         top_p=options["top_p"],
         min_p=options["min_p"],
-        seeds=[[seed, number] for number in range(options["count"])],
+        seeds=[[options["seed"], number] for number in numbers],
         allow_unk=options["allow_unk"],
         on_unknown=options["on_unknown"],
         device=options["device"],
@@ -152,15 +218,3 @@ def _print(texts: list[str], options: dict[str, Any], per_line: bool) -> None:
             terminal.write(text + "\n", options["raw"])
         else:
             terminal.write(f"--- {number} ---\n{text}\n", options["raw"])
-
-
-def _compare(texts: list[str], options: dict[str, Any], per_line: bool) -> list[str]:
-    """Says how new the texts are, and leaves out those that --unique or --novel do not want."""
-    from charlm.cli import terminal
-    from charlm.novelty import Novelty
-    from charlm.text import open_text
-
-    corpus = open_text([options["novelty"]], options["encoding"])
-    novelty = Novelty.of(texts, corpus, per_line)
-    terminal.notice(novelty.in_words())
-    return [text for text in texts if text not in novelty.known] if options["novel"] else texts

@@ -78,9 +78,7 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
         raise OptionError("give --next or --per-token, one of the two")
     model = load(checkpoint)
     given = [Sentence(f'"{text}"', text) for text in sentences]
-    if options["ask_next"]:
-        _show_next(model, given or _file_lines(options), options)
-    elif options["per_token"]:
+    if options["ask_next"] or options["per_token"]:
         _show_tokens(model, given or _file_lines(options), options)
     elif given:
         _show_sentences(model, given, options)
@@ -264,32 +262,25 @@ def _show_columns(number: str, ln_p: str, bits: str, text: str) -> None:
 
 
 def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any]) -> None:
+    """A table for each sentence: its own tokens, or with --next those that may come after it."""
     from charlm.cli import terminal
 
+    given, ask_next = options["given"], options["ask_next"]
     for sentence in sentences:
         _check(model, [sentence], options)
-        text = sentence.text
-        tokens = model.token_scores(text, given=options["given"], eos=options["eos"])
-        if options["as_json"]:
-            terminal.write_json({"text": text, "tokens": _token_records(tokens)})
-            continue
-        _token_table(tokens)
-        nats = sum(token.nats for token in tokens)
-        bits = f"{nats / math.log(2):.3f} bits"
-        terminal.write(f"\n{len(tokens):,} tokens, {bits}: ln P {-nats:.3f}\n\n")
-
-
-def _show_next(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any]) -> None:
-    from charlm.cli import terminal
-
-    for sentence in sentences:
-        _check(model, [sentence], options)
-        tokens = model.next_tokens(options["given"] + sentence.text)
-        if options["as_json"]:
-            terminal.write_json({"text": sentence.text, "next": _token_records(tokens)})
+        if ask_next:
+            tokens = model.next_tokens(given + sentence.text)
         else:
-            terminal.write(f"after {_on_one_line(sentence.name)}\n\n")
-            _token_table(tokens)
+            tokens = model.token_scores(sentence.text, given=given, eos=options["eos"])
+        if options["as_json"]:
+            records = {"next" if ask_next else "tokens": _token_records(tokens)}
+            terminal.write_json({"text": sentence.text} | records)
+            continue
+        nats = sum(token.nats for token in tokens)
+        summary = f"{len(tokens):,} tokens, {nats / math.log(2):.3f} bits, ln P {-nats:.3f}"
+        heading = "likeliest next" if ask_next else summary
+        terminal.write(f"{_on_one_line(sentence.name)}: {heading}\n\n")
+        _token_table(tokens)
 
 
 def _token_records(tokens: list["TokenScore"]) -> list[dict[str, Any]]:
