@@ -2,6 +2,7 @@
 
     python corpora/cats/generate.py --size 1000000 --seed 1 -o cats.txt
     python corpora/cats/generate.py --entropy
+    python corpora/cats/generate.py --pairs 360 -o charlm/data/cats-pairs.tsv
 
 Every line is drawn independently from the grammar, with its newline as its last character. No line
 has two derivations (a test proves it), so the entropy of a line is that of its derivation: a sum
@@ -340,12 +341,23 @@ def minimal_pairs(count: int, seed: int) -> dict[str, list[Pair]]:
     }
 
 
+def table(pairs: dict[str, list[Pair]]) -> str:
+    """The pairs without their newlines, for `charlm probe`: columns that tabs separate."""
+    rows = [
+        f"{pair.good[:-1]}\t{pair.bad[:-1]}\t{question}\t{pair.distance}\n"
+        for question, of in pairs.items()
+        for pair in of
+    ]
+    return "".join(["better\tworse\tgroup\tdistance\n", *rows])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Writes a text of cats, or says its entropy.")
     parser.add_argument("--size", type=int, default=1_000_000, help="least number of characters")
     parser.add_argument("--seed", type=int, default=1, help="the same seed, the same text")
     parser.add_argument("-o", "--output", default="-", metavar="FILE", help="default: stdout")
     parser.add_argument("--entropy", action="store_true", help="print the exact entropy instead")
+    parser.add_argument("--pairs", type=int, metavar="N", help="N minimal pairs a question instead")
     options = parser.parse_args()
     if options.entropy:
         exact = entropy()
@@ -353,7 +365,10 @@ def main() -> None:
         print(f"{exact.bits_per_line:.4f} bits per line")
         print(f"{exact.characters_per_line:.4f} characters per line, with its newline")
         return
-    text = generate(options.size, options.seed)
+    if options.pairs:
+        text = table(minimal_pairs(options.pairs, options.seed))
+    else:
+        text = generate(options.size, options.seed)
     if options.output == "-":
         sys.stdout.write(text)
     else:

@@ -1,0 +1,170 @@
+"""Which cell tells a feature: chosen on the first half of a text, scored on the second.
+
+A feature that is or is not is measured by AUROC (the chance that the cell is higher where it is
+than where it is not), a counted one by Pearson's correlation. The same is done with shuffled
+labels: the best of hundreds of cells looks better than chance by chance alone. Knows activations
+and labels; knows nothing about terminals.
+"""
+
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.errors import TextError
+from charlm.inference import Array, Engine
+from charlm.inspection.activations import Cell, blocks
+from charlm.inspection.features import Labels
+from charlm.inspection.passage import Passage
+
+LEVELS = 1024  # values of a cell that AUROC tells apart
+SHUFFLES = 5
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundCell:
+    """How well a cell tells the feature on the half it was chosen on, and on the held-out half.
+
+    rising: the cell is higher where the feature is. If it is lower, AUROC is given as 1 − AUROC
+    and the correlation as its negative, on both halves: 0.5 and 0 are chance, 1 is perfect.
+    """
+
+    cell: Cell
+    rising: bool
+    chosen: float
+    held_out: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """All cells, the best on the first half first, and the best cell of each shuffle."""
+
+    measure: str  # "AUROC" or "correlation"
+    cells: list[FoundCell]
+    shuffled: list[FoundCell]
+
+
+class Statistics(Protocol):
+    """What is counted of one half, block by block, for the labels and every shuffle of them."""
+
+    def add(self, values: Array, labels: Labels) -> None:
+        """values (time, cells), labels (time, label sets)."""
+
+    def strengths(self) -> Floats:
+        """(label sets, cells): 0 is chance, ±0.5 (AUROC) or ±1 (correlation) perfect."""
+
+
+def find(engine: Engine, passage: Passage, labels: Labels) -> Found:
+    """Ranks every cell by how well it alone tells the labels, one of each token of the passage.
+
+    Raises TextError if a half of the text has nothing to tell apart.
+    """
+    middle = len(labels) // 2
+    _check(labels, middle)
+    draw = np.random.default_rng(0)
+    sets = [labels, *(_shuffled(draw, labels, middle) for _ in range(SHUFFLES))]
+    stacked = np.stack(sets, axis=1)
+    cells = engine.config.layers * engine.config.hidden_size
+    counted = labels.dtype != bool
+    kind = Correlation if counted else Ranks
+    halves: list[Statistics] = [kind(cells, len(sets)) for _ in range(2)]
+    for block in blocks(engine, passage.ids):
+        values, at = _bounded(block.values(), engine), max(0, middle - block.start)
+        halves[0].add(values[:at], stacked[block.steps][:at])
+        halves[1].add(values[at:], stacked[block.steps][at:])
+    chosen, held_out = (half.strengths() for half in halves)
+    neutral = 0.0 if counted else 0.5
+    ranked = [
+        [_found(engine, int(k), first[k], second[k], neutral) for k in _order(first)]
+        for first, second in zip(chosen, held_out, strict=True)
+    ]
+    measure = "correlation" if counted else "AUROC"
+    return Found(measure, ranked[0], [best[0] for best in ranked[1:]])
+
+
+def _check(labels: Labels, middle: int) -> None:
+    for half, name in ((labels[:middle], "first"), (labels[middle:], "second")):
+        if not len(half) or (half == half[0]).all():
+            raise TextError(
+                f"the {name} half of the text cannot tell the feature: it is everywhere the same "
+                "there; give a longer text"
+            )
+
+
+def _shuffled(draw: np.random.Generator, labels: Labels, middle: int) -> Labels:
+    return np.concatenate([draw.permutation(labels[:middle]), draw.permutation(labels[middle:])])
+
+
+def _bounded(values: Array, engine: Engine) -> Array:
+    """Between −1 and 1, in the same order: only the ReLU's values are not so already."""
+    return values / (1 + np.abs(values)) if engine.config.cell == "rnn-relu" else values
+
+
+def _order(strengths: Floats) -> npt.NDArray[np.int64]:
+    return np.argsort(-np.abs(strengths), kind="stable")
+
+
+def _found(
+    engine: Engine, column: int, chosen: float, held_out: float, neutral: float
+) -> FoundCell:
+    sign = 1 if chosen >= 0 else -1
+    cell = Cell.at(column, engine.config)
+    return FoundCell(
+        cell, chosen >= 0, neutral + sign * float(chosen), neutral + sign * float(held_out)
+    )
+
+
+class Ranks:
+    """AUROC from a histogram of every cell, with LEVELS levels; equal values count half."""
+
+    def __init__(self, cells: int, sets: int) -> None:
+        self._all = np.zeros(cells * LEVELS, np.int32)
+        self._where = np.zeros((sets, cells * LEVELS), np.int32)
+        self._cells = cells
+
+    def add(self, values: Array, labels: Labels) -> None:
+        levels = ((values + 1) * (LEVELS / 2)).astype(np.int64).clip(0, LEVELS - 1)
+        levels += np.arange(self._cells) * LEVELS
+        self._all += np.bincount(levels.ravel(), minlength=len(self._all)).astype(np.int32)
+        for where, label in zip(self._where, labels.T, strict=True):
+            where += np.bincount(levels[label].ravel(), minlength=len(where)).astype(np.int32)
+
+    def strengths(self) -> Floats:
+        shape = (self._cells, LEVELS)
+        total = self._all.reshape(shape).astype(np.float64)
+        rows = []
+        for where in self._where:
+            yes = where.reshape(shape).astype(np.float64)
+            no = total - yes
+            below = np.cumsum(no, axis=1) - no / 2
+            area = (yes * below).sum(axis=1) / (yes.sum(axis=1) * no.sum(axis=1))
+            rows.append(area - 0.5)
+        return np.stack(rows)
+
+
+class Correlation:
+    """Pearson's correlation from sums; 0 for a cell that never moves."""
+
+    def __init__(self, cells: int, sets: int) -> None:
+        self._values = np.zeros((2, cells))  # sums of x and x²
+        self._labels = np.zeros((2, sets))
+        self._products = np.zeros((sets, cells))
+        self._steps = 0
+
+    def add(self, values: Array, labels: Labels) -> None:
+        exact = values.astype(np.float64)
+        self._values += exact.sum(axis=0), (exact**2).sum(axis=0)
+        self._labels += labels.sum(axis=0), (labels**2).sum(axis=0)
+        self._products += labels.T @ exact
+        self._steps += len(labels)
+
+    def strengths(self) -> Floats:
+        mean, square = self._values / self._steps
+        label_mean, label_square = self._labels / self._steps
+        common = self._products / self._steps - np.outer(label_mean, mean)
+        spread = np.outer((label_square - label_mean**2).clip(0), (square - mean**2).clip(0))
+        moving = spread > 1e-14
+        return np.where(moving, common / np.sqrt(np.where(moving, spread, 1)), 0.0)

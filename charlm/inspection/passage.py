@@ -1,0 +1,89 @@
+"""A text as the tokens that a model reads, each with the characters that it stands for.
+
+Knows nothing about networks.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.errors import OptionError, TextError
+from charlm.tokenizers import EOS, UNK, Ids, Tokenizer
+
+
+@dataclass(frozen=True)
+class Passage:
+    """<EOS>, the first token, …: event t predicts ids[t + 1] from what stands before it.
+
+    pieces[t] are the characters of the token ids[t + 1]; a byte that is not yet a character has
+    none. A per-line model's end of a line is <EOS>, and its piece a newline. What the model reads
+    as <UNK> stands here as `text` has it where tokens are characters.
+    """
+
+    ids: Ids
+    pieces: Sequence[str]
+    per_line: bool
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, text: str, per_line: bool) -> "Passage":
+        """Reads a text as one sequence or, per line, every line that is not empty as one.
+
+        Raises TextError for an empty text.
+        """
+        parts = [line for line in text.split("\n") if line] if per_line else [text]
+        if not "".join(parts):
+            raise TextError("the text is empty: there is nothing to look at")
+        ids, pieces = [np.array([EOS])], list[str]()
+        for part in parts:
+            tokens = tokenizer.encode(part)
+            ids += [tokens, np.full(int(per_line), EOS)]
+            pieces += _pieces(tokenizer, tokens, part)
+            pieces += ["\n"] * per_line
+        return cls(np.concatenate(ids).astype(np.intp), pieces, per_line)
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    @property
+    def text(self) -> str:
+        """All the pieces."""
+        return "".join(self.pieces)
+
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Where in `text` each piece begins, and the text's length last."""
+        lengths = np.fromiter(map(len, self.pieces), np.int64, len(self.pieces))
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+
+    def token_at(self, position: int, name: str = "--position") -> int:
+        """The token that holds a character of `text`; OptionError if there is no such one."""
+        offsets = self.offsets()
+        if not 0 <= position < offsets[-1]:
+            raise OptionError(
+                f"{name} {position}: the text has characters 0 to {offsets[-1] - 1:,}"
+            )
+        return int(np.searchsorted(offsets, position, side="right")) - 1
+
+    def lines(self) -> Iterator[tuple[int, int]]:
+        """Where the tokens of each line begin and end, its newline among them."""
+        ends = [t + 1 for t, piece in enumerate(self.pieces) if piece.endswith("\n")]
+        bounds = dict.fromkeys([0, *ends, len(self.pieces)])
+        return itertools.pairwise(bounds)
+
+
+def _pieces(tokenizer: Tokenizer, tokens: Ids, text: str) -> Iterator[str]:
+    if len(tokens) == len(text) and tokenizer.kind == "characters":
+        yield from text
+        return
+    decoder = tokenizer.decoder()
+    pieces = [decoder.feed(token) for token in tokens.tolist()]
+    pieces[-1:] = [pieces[-1] + decoder.finish()]
+    yield from pieces
+
+
+def unseen(tokenizer: Tokenizer, text: str, per_line: bool) -> list[tuple[int, str]]:
+    """What the model would read as <UNK>, with its offset; a line's end is <EOS> per line."""
+    found = tokenizer.unseen(text) if UNK in tokenizer.encode(text) else []
+    return [(offset, piece) for offset, piece in found if not (per_line and piece == "\n")]
