@@ -1,40 +1,73 @@
 """The one file format: save and load a checkpoint, complete in itself.
 
-A safetensors file. Its metadata has one key, `charlm`, a JSON object with the model's and the
-training's configuration, tokenizer, history and versions, and a SHA-256 digest over the whole file
-(with the digest's own 64 digits as zeros). A reader sees the old file or the new one, whole.
-Knows nothing about torch; nothing is ever unpickled or executed.
+What a checkpoint holds and what makes it sound; how the file is laid out and kept from damage is
+`container`'s business. The same checks run before a file is written and while it is read. Knows
+nothing about torch.
 """
 
 import dataclasses
-import hashlib
-import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from charlm.config import ModelConfig, TrainConfig
+from charlm.container import Layout, layout_of, opened, write
 from charlm.errors import CharlmError, CheckpointError
 from charlm.tokenizers import Tokenizer, load_tokenizer
 
-FORMAT = 1
-LONGEST_HEADER = 2**26  # bytes; a vocabulary of a million long words fits
-NO_DIGEST = "0" * 64
-DTYPES: dict[str, np.dtype[Any]] = {
-    "F32": np.dtype("<f4"),
-    "I64": np.dtype("<i8"),
-    "U8": np.dtype("u1"),
-}
-RESUME = "resume."  # prefix of the tensors that only resuming needs
+RESUME = "resume."  # prefix of the arrays that only resuming needs
+TOKENIZER = "tokenizer."  # prefix of those that the tokenizer keeps
+FLOAT = np.dtype(np.float32)
+MOMENTS = ("exp_avg.", "exp_avg_sq.")  # the optimiser's, there after its first update
 
-Tensors = dict[str, npt.NDArray[Any]]
+# The fields of the records in the header. A float may be written as a whole number.
+Fields = Mapping[str, tuple[type, ...]]
+RECORD: Fields = {
+    "versions": (dict,),
+    "model": (dict,),
+    "tokenizer": (dict,),
+    "training": (dict,),
+    "corpus": (dict,),
+    "history": (list,),
+    "progress": (dict,),
+}
+CORPUS: Fields = {
+    "name": (str,),
+    "train_characters": (int,),
+    "valid_characters": (int,),
+    "train_tokens": (int,),
+    "tokens_per_character": (float,),
+    "digest": (str,),
+}
+HISTORY: Fields = {
+    "step": (int,),
+    "epoch": (float,),
+    "seconds": (float,),
+    "train_nats": (float,),
+    "valid_nats": (float,),
+    "learning_rate": (float,),
+}
+PROGRESS: Fields = {
+    "step": (int,),
+    "epoch": (int,),
+    "window": (int,),
+    "tokens": (int,),
+    "nats": (float,),
+    "updates": (int,),
+    "failures": (int,),
+    "best_nats": (float, type(None)),
+    "validations_since_best": (int,),
+    "next_validation": (float,),
+    "validation_seconds": (float,),
+    "training_from": (float,),
+    "seconds": (float,),
+}
+
+Config = TypeVar("Config", ModelConfig, TrainConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,62 +93,30 @@ class Checkpoint:
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     """Writes the checkpoint, so that the path has the old file or the new one, never a part.
 
-    Raises CheckpointError if a weight is not finite, OSError if the file cannot be written.
+    Raises CheckpointError if it is not sound (a weight is not finite, say), OSError if the file
+    cannot be written.
     """
-    if bad := [name for name, value in checkpoint.weights.items() if not np.isfinite(value).all()]:
-        raise CheckpointError(f"{path}: not saved, {bad[0]} holds values that are not finite")
-    _replace(Path(path), _encode(checkpoint))
-
-
-def _encode(checkpoint: Checkpoint) -> bytes:
-    from safetensors.numpy import save as encode
-
-    about = {
-        "format": FORMAT,
-        "digest": NO_DIGEST,
+    record = {
         "versions": dict(checkpoint.versions),
         "model": checkpoint.model.to_json(),
         "tokenizer": checkpoint.tokenizer.header(),
         "training": checkpoint.training.to_json(),
         "corpus": dict(checkpoint.corpus),
-        "history": list(checkpoint.history),
+        "history": [dict(entry) for entry in checkpoint.history],
         "progress": dict(checkpoint.progress),
     }
-    tensors: Tensors = {**checkpoint.weights, **checkpoint.tokenizer.tensors()}
-    tensors |= {RESUME + name: value for name, value in checkpoint.resume.items()}
-    encoded = encode(
-        {name: np.ascontiguousarray(value) for name, value in tensors.items()},
-        {"charlm": json.dumps(about, allow_nan=False)},
-    )
-    digest = hashlib.sha256(encoded).hexdigest()
-    return encoded.replace(NO_DIGEST.encode(), digest.encode(), 1)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Temporary file beside it, fsync, rename, fsync of the folder."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        **checkpoint.weights,
+        **checkpoint.tokenizer.tensors(),
+        **{RESUME + name: array for name, array in checkpoint.resume.items()},
+    }
     try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        _check_record(record)
+        _check_layout(checkpoint.model, checkpoint.progress, layout_of(arrays))
+        _check_values(checkpoint.model, checkpoint.tokenizer, arrays)
+    except CheckpointError as error:
+        raise CheckpointError(f"{os.fspath(path)}: not saved: {error}") from error
+    write(path, record, arrays)
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -123,133 +124,114 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 
     Raises CheckpointError, which names the file and what is wrong with it.
     """
-    try:
-        with open(path, "rb") as file:
-            return _decode(*_read(file))
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror or error}") from error
-    except CharlmError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-
-def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Any], bytes]:
-    """The tensors' table, charlm's own part of the header, and the data, digest checked."""
-    start = file.read(8)
-    length = int.from_bytes(start, "little")
-    if len(start) < 8 or not 2 <= length <= LONGEST_HEADER:
-        raise CheckpointError(f"not a charlm checkpoint ({_looks_like(start + file.read(64))})")
-    header = file.read(length)
-    table = _parse(header)
-    try:
-        about = _parse(table.pop("__metadata__")["charlm"].encode())
-    except (KeyError, TypeError, AttributeError):
-        raise CheckpointError("a safetensors file, but not one of charlm's") from None
-    if about.get("format") != FORMAT:
-        raise CheckpointError(
-            f"written in format {about.get('format')!r}; this charlm reads format {FORMAT}: "
-            "upgrade charlm to read it"
-        )
-    size = os.fstat(file.fileno()).st_size - 8 - length
-    expected = max((entry["data_offsets"][1] for entry in _entries(table)), default=0)
-    if size != expected:
-        raise CheckpointError(f"damaged: {size} bytes of tensors where {expected} should be")
-    data = file.read(size)
-    digest = about.get("digest")
-    if not isinstance(digest, str) or len(digest) != len(NO_DIGEST):
-        raise CheckpointError("damaged: it has no digest")
-    counted = hashlib.sha256(start + header.replace(digest.encode(), NO_DIGEST.encode(), 1))
-    counted.update(data)
-    if counted.hexdigest() != digest:
-        raise CheckpointError("damaged: its contents do not match their digest")
-    return table, about, data
-
-
-def _looks_like(start: bytes) -> str:
-    """What a file that is no checkpoint may be, from its first bytes."""
-    known = {
-        b"PK": "a zip archive or a PyTorch file",
-        b"\x80": "a Python pickle",
-        b"version https://git-lfs": "a Git LFS pointer: fetch the file itself",
-        b"<": "a web page",
-        b"\x89HDF": "an HDF5 file",
-        b"GGUF": "a GGUF file",
-        b"\x1f\x8b": "a gzip file",
-    }
-    if not start:
-        return "an empty file"
-    return next((name for sign, name in known.items() if start.startswith(sign)), "unknown format")
-
-
-def _parse(encoded: bytes) -> dict[str, Any]:
-    """A JSON object without duplicate names."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        parsed = dict(pairs)
-        if len(parsed) != len(pairs):
-            raise CheckpointError("its header names something twice")
-        return parsed
-
-    try:
-        parsed = json.loads(encoded, object_pairs_hook=unique)
-    except (ValueError, RecursionError):
-        raise CheckpointError("not a charlm checkpoint, or its header is damaged") from None
-    if not isinstance(parsed, dict):
-        raise CheckpointError("not a charlm checkpoint, or its header is damaged")
-    return parsed
-
-
-def _entries(table: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The tensors' entries in the order of their data, every field checked, without holes."""
-    end = 0
-    entries = list(table.values())
-    try:
-        entries.sort(key=lambda entry: entry["data_offsets"])
-        for entry in entries:
-            begin, stop = entry["data_offsets"]
-            whole = [n for n in (begin, stop, *entry["shape"]) if type(n) is int and n >= 0]
-            size = DTYPES[entry["dtype"]].itemsize * math.prod(entry["shape"])
-            assert len(entry) == 3 and len(whole) == 2 + len(entry["shape"])
-            assert begin == end and stop == begin + size
-            end = stop
-    except (KeyError, TypeError, ValueError, AssertionError):
-        raise CheckpointError("its table of tensors is malformed") from None
-    return entries
-
-
-def _decode(table: Mapping[str, Any], about: dict[str, Any], data: bytes) -> Checkpoint:
-    tensors: Tensors = {}
-    for name, entry in table.items():
-        begin, end = entry["data_offsets"]
-        flat = np.frombuffer(data[begin:end], DTYPES[entry["dtype"]])
-        tensors[name] = flat.reshape(entry["shape"])
-    resume = {
-        name.removeprefix(RESUME): tensors.pop(name)
-        for name in list(tensors)
-        if name.startswith(RESUME)
-    }
-    try:
-        model = ModelConfig.from_json(about["model"])
-        training = TrainConfig.from_json(about["training"])
-        weights = {name: tensors.pop(name) for name in model.weight_shapes()}
-        tokenizer = load_tokenizer(about["tokenizer"], tensors)
-        corpus, history, progress = about["corpus"], about["history"], about["progress"]
-        versions = about["versions"]
-    except KeyError as error:
-        raise CheckpointError(f"its header or table lacks {error}") from None
-    _check_weights(model, weights, tokenizer)
+    with opened(path) as container:
+        record = container.record
+        _check_record(record)
+        model = _config(ModelConfig, record["model"])
+        training = _config(TrainConfig, record["training"])
+        _check_layout(model, record["progress"], container.layout)
+        arrays = container.arrays()
+        own = {name: array for name, array in arrays.items() if name.startswith(TOKENIZER)}
+        tokenizer = load_tokenizer(record["tokenizer"], own)
+        _check_values(model, tokenizer, arrays)
     return Checkpoint(
-        model, tokenizer, weights, training, corpus, tuple(history), progress, resume, versions
+        model=model,
+        tokenizer=tokenizer,
+        weights={name: arrays[name] for name in model.weight_shapes()},
+        training=training,
+        corpus=record["corpus"],
+        history=tuple(record["history"]),
+        progress=record["progress"],
+        resume={
+            name.removeprefix(RESUME): array
+            for name, array in arrays.items()
+            if name.startswith(RESUME)
+        },
+        versions=record["versions"],
     )
 
 
-def _check_weights(model: ModelConfig, weights: Tensors, tokenizer: Tokenizer) -> None:
+def _config(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    try:
+        return kind.from_json(values)
+    except CharlmError as error:
+        raise CheckpointError(f"its configuration cannot be used: {error}") from None
+
+
+def _check_record(record: Mapping[str, Any]) -> None:
+    """Every field there, of its type, not below zero; no other field."""
+    _check_fields("header", record, RECORD)
+    _check_fields("corpus", record["corpus"], CORPUS)
+    if not record["corpus"]["tokens_per_character"] > 0:
+        raise CheckpointError("the 'tokens_per_character' of its corpus is 0")
+    for entry in record["history"]:
+        _check_fields("history", entry, HISTORY)
+    if record["progress"]:
+        _check_fields("progress", record["progress"], PROGRESS)
+    _check_fields("versions", record["versions"], dict.fromkeys(record["versions"], (str,)))
+
+
+def _check_fields(what: str, record: Any, fields: Fields) -> None:
+    if not isinstance(record, dict):
+        raise CheckpointError(f"its {what} is {record!r:.40}, not a record")
+    if unknown := sorted(record.keys() - fields.keys()):
+        raise CheckpointError(f"its {what} has an unknown key {unknown[0]!r:.40}")
+    for name, types in fields.items():
+        if name not in record:
+            raise CheckpointError(f"its {what} has no {name!r}")
+        value = record[name]
+        allowed = (*types, int) if float in types else types
+        sound = isinstance(value, allowed) and not isinstance(value, bool)
+        if not sound or (isinstance(value, int | float) and not 0 <= value < math.inf):
+            raise CheckpointError(f"the {name!r} of its {what} cannot be {value!r:.40}")
+
+
+def _check_layout(model: ModelConfig, progress: Mapping[str, Any], layout: Layout) -> None:
+    """Every array there, of its type and shape; no other but the tokenizer's."""
+    if 4 * model.layers > len(layout):
+        raise CheckpointError(f"it has weights for fewer layers than {model.layers}")
+    expected = model.weight_shapes()
+    if progress:
+        expected |= _resume_shapes(model, progress, layout)
+    for name, (dtype, shape) in layout.items():
+        if name.startswith(TOKENIZER):
+            continue
+        if name not in expected:
+            raise CheckpointError(f"it has an unknown tensor {name!r:.60}")
+        if dtype != FLOAT or shape != expected[name]:
+            wanted = f"{FLOAT} {list(expected[name])}"
+            raise CheckpointError(f"its {name} is {dtype} {list(shape)}, not {wanted}")
+    if missing := sorted(expected.keys() - layout.keys()):
+        raise CheckpointError(f"it has no tensor {missing[0]!r}")
+
+
+def _resume_shapes(
+    model: ModelConfig, progress: Mapping[str, Any], layout: Layout
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of what resuming needs: the optimiser's, and the recurrent state where it is kept."""
+    copies = ("weights.", "average.", *(MOMENTS if progress["updates"] else ()))
+    shapes = {
+        f"{RESUME}{copy}{name}": shape
+        for copy in copies
+        for name, shape in model.weight_shapes().items()
+    }
+    if (first := f"{RESUME}state.0.0") in layout:
+        batch = (layout[first][1] + (0, 0))[1]
+        parts = 2 if model.cell == "lstm" else 1
+        for layer in range(model.layers):
+            for part in range(parts):
+                shapes[f"{RESUME}state.{layer}.{part}"] = (1, batch, model.hidden_size)
+    return shapes
+
+
+def _check_values(
+    model: ModelConfig, tokenizer: Tokenizer, arrays: Mapping[str, npt.NDArray[Any]]
+) -> None:
     if tokenizer.size != model.vocabulary_size:
         raise CheckpointError(
-            f"its vocabulary of {tokenizer.size} does not fit its embedding of "
-            f"{model.vocabulary_size}"
+            f"its vocabulary of {tokenizer.size:,} does not fit its embedding of "
+            f"{model.vocabulary_size:,}"
         )
-    for name, shape in model.weight_shapes().items():
-        if weights[name].shape != shape or weights[name].dtype != np.float32:
-            raise CheckpointError(f"{name} has shape {weights[name].shape}, not {shape}")
-        if not np.isfinite(weights[name]).all():
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
             raise CheckpointError(f"{name} holds values that are not finite")

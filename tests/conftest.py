@@ -128,7 +128,15 @@ def random_checkpoint(
         name: draw.normal(0, 0.7, shape).astype(np.float32)
         for name, shape in config.weight_shapes().items()
     }
-    return Checkpoint(config, made, weights, TrainConfig(steps=1), {"name": "random"})
+    corpus = {
+        "name": "random",
+        "train_characters": 100,
+        "valid_characters": 10,
+        "train_tokens": 100,
+        "tokens_per_character": 1.0,
+        "digest": "0" * 16,
+    }
+    return Checkpoint(config, made, weights, TrainConfig(steps=1), corpus)
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,6 @@ FLOORS = {
     "text": 1,
     "tokenizers": 1,
     "cells": 1,
-    "foreign": 0,
-    "atomic": 1,
     "atomic": 1,
     "foreign": 1,
     "container": 1,

@@ -1,0 +1,79 @@
+"""Files that are replaced whole or not at all: what survives a crash, a full disk, a kill.
+
+Knows nothing about what is in them.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+Bytes = bytes | memoryview
+
+
+def replace(path: str | os.PathLike[str], blocks: Iterable[Bytes]) -> None:
+    """Temporary file beside it, write, fsync, rename, fsync of the folder.
+
+    Whoever reads the path sees the old file or the new one, never a part. A symbolic link stays
+    one: what it points to is replaced. Raises OSError; the temporary file is then removed.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = _temporary(target)
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            for block in blocks:
+                _write(handle, memoryview(block))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync(target.parent)
+
+
+def reserve(path: str | os.PathLike[str], size: int) -> None:
+    """Raises the OSError that writing `size` bytes beside the path would, and leaves nothing."""
+    temporary = _temporary(Path(os.path.realpath(path)))
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        os.posix_fallocate(handle, 0, size)
+    finally:
+        os.close(handle)
+        os.unlink(temporary)
+    _sync(temporary.parent)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Removes temporary files that killed processes left beside the path."""
+    target = Path(os.path.realpath(path))
+    pattern = re.compile(re.escape(f".{target.name[:40]}.") + r"[0-9a-f]{8}\.part")
+    with suppress(OSError):
+        for entry in os.scandir(target.parent):
+            if pattern.fullmatch(entry.name):
+                os.unlink(entry.path)
+
+
+def _temporary(target: Path) -> Path:
+    """A name of its own, short enough whatever the target's."""
+    return target.parent / f".{target.name[:40]}.{secrets.token_hex(4)}.part"
+
+
+def _write(handle: int, block: memoryview) -> None:
+    """All of it: a write may take less than it is given."""
+    while len(block):
+        block = block[os.write(handle, block) :]
+
+
+def _sync(folder: Path) -> None:
+    """Makes a rename in the folder last."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
