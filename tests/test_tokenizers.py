@@ -206,7 +206,7 @@ def test_of_equally_frequent_tokens_the_first_in_order_are_taken() -> None:
 
 
 @pytest.mark.parametrize("kind", SUBWORDS)
-@pytest.mark.parametrize("size", [261, 262, 263, 300, 2000, 50_000])
+@pytest.mark.parametrize("size", [261, 262, 263, 300, 50_000, 2**31])
 @pytest.mark.parametrize("text", ["hello", "a", " ", "é中\n", CORPUS], ids=ascii)
 def test_subwords_train_on_little(kind: str, size: int, text: str) -> None:
     tokenizer = train_tokenizer(kind, [text], vocabulary_size=size)

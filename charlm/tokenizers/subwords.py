@@ -36,7 +36,8 @@ from charlm.tokenizers.characters import count_characters, most_frequent
 DEFAULT_SIZE = 2_000
 _FIRST_BYTE = len(SPECIAL_PIECES) + 1  # the token of byte 0, after the newline's
 TENSOR = "tokenizer.sentencepiece"
-_SAMPLE = 5_000_000  # characters to train on, at most; a minute where nothing parts the words
+_MOST_PIECES = 1_000_000  # SentencePiece dies of numbers near 2^31; also its default of seeds
+_SAMPLE = 5_000_000  # characters to train on, at most; a minute or two where nothing parts words
 
 _PRIVATE = 0xF0000
 _NEWLINE = chr(_PRIVATE + ord("\n"))
@@ -99,7 +100,7 @@ class Subwords:
         Raises OptionError for a vocabulary that has no place for pieces, TextError for a text
         that has none to learn. A short text gives fewer pieces than were asked for.
         """
-        size = DEFAULT_SIZE if vocabulary_size is None else vocabulary_size
+        size = min(DEFAULT_SIZE if vocabulary_size is None else vocabulary_size, _MOST_PIECES)
         places = size - _FIRST_BYTE - 256
         if places < 2:
             least = size - places + 2
@@ -220,7 +221,7 @@ def _train(kind: str, blocks: list[str], size: int, characters: int) -> bytes:
             model_writer=model,
             model_type=kind,
             vocab_size=size,
-            seed_sentencepiece_size=20 * size,  # a million, the default, is slower, not better
+            seed_sentencepiece_size=min(20 * size, _MOST_PIECES),  # as good, sooner
             **_OPTIONS,
         )
     except RuntimeError as error:
