@@ -15,7 +15,7 @@ from charlm.corpus import tokenize
 from charlm.errors import OptionError, VocabularyError
 from charlm.inference import Engine, Ids, NumpyEngine
 from charlm.sampling import generate, make_sampler
-from charlm.scoring import Score, TokenScore
+from charlm.scoring import Score, TokenScore, Watch
 from charlm.text import Text, lines_where, text_of
 from charlm.tokenizers import EOS, UNK
 
@@ -154,19 +154,39 @@ class Model:
         """
         return scoring.next_tokens(self.engine, self.tokenizer, text, count)
 
-    def evaluate(self, text: str | Text, *, streams: int = 1, device: str = "auto") -> Score:
+    def evaluate(
+        self,
+        text: str | Text,
+        *,
+        streams: int = 1,
+        device: str = "auto",
+        watch: Watch | None = None,
+    ) -> Score:
         """Scores a whole text: one sequence with carried state or, per line, each line as one.
+
+        Of several files each is a sequence of its own. `watch` is told the share that is done.
 
         >>> score = model.evaluate("The cat was full.\\n" * 9)
         >>> score.characters, score.unseen_tokens
         (162, 0)
         """
         text = text_of(text) if isinstance(text, str) else text
-        documents: Any = [document.chunks() for document in text.documents]
+        documents = [(document.chunks(), document.characters) for document in text.documents]
         if self.per_line:
-            documents = [lines_where(text.line_chunks(), lambda _: True)]
-        tokens = tokenize(documents, self.tokenizer, self.per_line)
-        return scoring.evaluate(self.engine_for(tokens.events, device), tokens, streams)
+            documents = [(lines_where(text.line_chunks(), lambda _: True), text.characters)]
+        engine = self.engine_for(text.characters, device)
+        scores, done = [], 0.0
+        for chunks, characters in documents:
+            tokens = tokenize([chunks], self.tokenizer, self.per_line)
+            part = characters / text.characters
+            scores.append(scoring.evaluate(engine, tokens, streams, _within(watch, done, part)))
+            done += part
+        return scoring.together(scores)
+
+
+def _within(watch: Watch | None, begin: float, part: float) -> Watch | None:
+    """Tells of a task that is a part of a whole."""
+    return (lambda share: watch(begin + share * part)) if watch else None
 
 
 def _seed(seed: int | None) -> list[int]:

@@ -7,7 +7,7 @@ nothing about checkpoints or terminals.
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,13 @@ class Score:
             "perplexity",
         )
         return dataclasses.asdict(self) | {name: getattr(self, name) for name in derived}
+
+
+def together(scores: Sequence[Score]) -> Score:
+    """The score of several texts together: their sums (eos_counted is the first's)."""
+    fields = [field.name for field in dataclasses.fields(Score) if field.name != "eos_counted"]
+    sums: dict[str, Any] = {name: sum(getattr(score, name) for score in scores) for name in fields}
+    return Score(**sums, eos_counted=scores[0].eos_counted)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +172,10 @@ def _run(engine: Engine, ids: Ids, state: State) -> Iterator[tuple[Array, State]
         yield nats, state
 
 
-def evaluate(engine: Engine, tokens: Tokens, streams: int = 1) -> Score:
+Watch = Callable[[float], object]  # is told the share of a task that is done
+
+
+def evaluate(engine: Engine, tokens: Tokens, streams: int = 1, watch: Watch | None = None) -> Score:
     """Scores a whole file of tokens.
 
     One long sequence is read from its beginning to its end with the state carried, or, for speed,
@@ -178,12 +188,15 @@ def evaluate(engine: Engine, tokens: Tokens, streams: int = 1) -> Score:
         else _stream_nats(engine, tokens.ids, streams)
     )
     total = unseen_total = 0.0
-    unseen = 0
+    unseen = done = 0
     for nats, targets in parts:
         exact = -nats.astype(np.float64)
         total += float(exact.sum())
         unseen += int((targets == UNK).sum())
         unseen_total += float(exact[targets == UNK].sum())
+        done += len(targets)
+        if watch:
+            watch(done / tokens.events)
     return Score(
         log_probability=total,
         tokens=tokens.events,
