@@ -6,7 +6,6 @@ run against a small model that the tests train.
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from charlm import scoring
 from charlm.checkpoint import Checkpoint

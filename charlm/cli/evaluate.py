@@ -50,47 +50,50 @@ def command(
     text = open_text(files, encoding)
     for remark in text.notices:
         terminal.notice(remark)
-    score = model.evaluate(text, streams=streams, device=device)
+    with terminal.Waiting(f"reading {text.name}") as waiting:
+        score = model.evaluate(text, streams=streams, device=device, watch=waiting.tell)
     baselines = _baselines(text)
     if as_json:
         terminal.write_json(score.to_json() | {"streams": streams, "baselines": baselines})
         return
-    terminal.pairs(_lines(score, streams, model.per_line, text.name))
-    rows = [("this model", score.bits_per_character), *baselines.items()]
+    terminal.pairs(_lines(score, _how(text, streams, model.per_line), text.name))
     terminal.write("\n")
+    rows = [("this model", score.bits_per_character), *baselines.items()]
     terminal.table(
-        ["on the same text", "bits per character"],
+        ["the same text by", "bits per character"],
         [[name, f"{bits:.4f}"] for name, bits in rows],
         right=[1],
     )
 
 
-def _lines(score: "Score", streams: int, per_line: bool, name: str) -> list[tuple[str, str]]:
-    known = score.log_probability - score.unseen_log_probability
-    how = "every line from the zero state, its end counted" if per_line else "state carried"
-    if streams > 1 and not per_line:
-        how = f"an estimate: {streams} parts, each after the 256 tokens before it"
-    lines = [
-        ("text", f"{name} ({how})"),
-        ("bits per character", f"{score.bits_per_character:.4f}"),
-        ("bits per byte", f"{score.bits_per_byte:.4f}"),
-        ("nats per token", f"{score.nats_per_token:.4f}"),
-        ("bits per token", f"{score.nats_per_token / math.log(2):.4f}"),
-        ("perplexity per token", f"{score.perplexity:.4f}"),
+def _how(text: "Text", streams: int, per_line: bool) -> str:
+    if per_line:
+        return "each line from the zero state to its end (<EOS>)"
+    start = "each file from the zero state" if len(text.documents) > 1 else "from the zero state"
+    if streams > 1:
+        return f"{start}, in {streams} parts, each after the 256 tokens before it: an estimate"
+    return f"{start}, which is carried to its end"
+
+
+def _lines(score: "Score", how: str, name: str) -> list[tuple[str, str]]:
+    unseen = f"{score.unseen_tokens:,}"
+    if score.unseen_tokens:
+        known = score.log_probability - score.unseen_log_probability
+        unseen += f", counted as <UNK>; without them ln P is {known:.2f}"
+    return [
+        ("text", f"{name}, {how}"),
         (
             "counted",
             f"{score.tokens:,} tokens, {score.characters:,} characters, {score.bytes:,} bytes",
         ),
-        ("log-probability", f"{score.log_probability:.2f} nats"),
+        ("unseen tokens", unseen),
+        ("ln P", f"{score.log_probability:.2f} nats"),
+        ("bits per character", f"{score.bits_per_character:.4f}"),
+        ("bits per byte", f"{score.bits_per_byte:.4f}"),
+        ("bits per token", f"{score.nats_per_token / math.log(2):.4f}"),
+        ("nats per token", f"{score.nats_per_token:.4f}"),
+        ("perplexity", f"{score.perplexity:.4f} per token"),
     ]
-    if score.unseen_tokens:
-        lines.append(
-            (
-                "unseen tokens",
-                f"{score.unseen_tokens:,} as <UNK>; without them {known:.2f} nats",
-            )
-        )
-    return lines
 
 
 def _baselines(text: "Text") -> dict[str, float]:

@@ -95,14 +95,14 @@ def _file_lines(options: dict[str, Any]) -> Iterator[Sentence]:
     for remark in text.notices:
         terminal.notice(remark)
     rest, number, done = "", 0, 0
-    with terminal.Waiting(f"scoring {text.name}", text.characters) as waiting:
+    with terminal.Waiting(f"scoring {text.name}") as waiting:
         for chunk in text.line_chunks():
             *whole, rest = (rest + chunk).split("\n")
             for line in whole:
                 number += 1
                 yield Sentence(f"{text.name}, line {number}", line)
                 done += len(line) + 1
-                waiting.advance(done)
+                waiting.tell(done / text.characters)
 
 
 def _check(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any]) -> None:

@@ -250,21 +250,20 @@ class Waiting:
     A context manager; the line is gone when it ends.
     """
 
-    def __init__(self, task: str, total: int) -> None:
-        self._task, self._total = task, total
+    def __init__(self, task: str) -> None:
+        self._task = task
         self._began = self._drawn = time.monotonic()
         self._live = sys.stderr.isatty()
 
     def __enter__(self) -> "Waiting":
         return self
 
-    def advance(self, done: int) -> None:
-        """So much of the total is done."""
+    def tell(self, share: float) -> None:
+        """This share of the task is done."""
         now = time.monotonic()
         if not self._live or now - self._began < 1 or now - self._drawn < REDRAWN:
             return
         self._drawn = now
-        share = min(done / max(self._total, 1), 1.0)
         left = (now - self._began) * (1 - share) / max(share, 1e-9)
         line = f"{visible(self._task)}  {bar(share)} {share:4.0%}  {duration(left)} left"
         sys.stderr.write(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}")
