@@ -16,7 +16,8 @@ from charlm.inference import Engine, Ids, NumpyEngine
 from charlm.sampling import generate, make_sampler
 from charlm.scoring import Score, TokenScore, Watch
 from charlm.text import Text, lines_where, text_of
-from charlm.tokenizers import EOS, UNK
+from charlm.tokenizers import EOS, UNK, Decoder
+from charlm.tokenizers.words import WordDecoder
 
 BULK = 4e12  # floating-point operations above which importing torch pays
 
@@ -88,7 +89,9 @@ class Model:
             allow_unk=allow_unk,
             on_unknown=on_unknown,
         )
-        return self.tokenizer.decode(int(token[0]) for token in tokens if token[0] != EOS)
+        decoder = self.decoder_after(prompt)
+        pieces = [decoder.feed(int(token[0])) for token in tokens if token[0] != EOS]
+        return "".join([*pieces, decoder.finish()])
 
     def stream(
         self,
@@ -110,6 +113,15 @@ class Model:
         ids = self.encode(prompt, on_unknown=on_unknown)
         engine = self.engine_for(length * len(seeds) if len(seeds) > 1 else 0, device)
         return generate(engine, sampler, ids, seeds, length)
+
+    def decoder_after(self, prompt: str) -> Decoder:
+        """A decoder of what follows the prompt, so that words are joined to it as to others."""
+        decoder = self.tokenizer.decoder()
+        for token in self.tokenizer.encode(prompt):
+            decoder.feed(int(token))
+        if isinstance(decoder, WordDecoder) and prompt[-1:].isspace():
+            decoder.glue()
+        return decoder
 
     def score(self, text: str, *, given: str = "", eos: bool | None = None) -> Score:
         """P(text) by the chain rule, as a sequence from the zero state after <EOS> and `given`.

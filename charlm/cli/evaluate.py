@@ -68,11 +68,11 @@ def command(
 
 def _how(text: "Text", streams: int, per_line: bool) -> str:
     if per_line:
-        return "each line from the zero state to its end (<EOS>)"
-    start = "each file from the zero state" if len(text.documents) > 1 else "from the zero state"
+        return "each line a sequence from the zero state to its end (<EOS>)"
+    each = "each one sequence" if len(text.documents) > 1 else "one sequence"
     if streams > 1:
-        return f"{start}, in {streams} parts, each after the 256 tokens before it: an estimate"
-    return f"{start}, which is carried to its end"
+        return f"{each} in {streams} parts, each after the 256 tokens before it: an estimate"
+    return f"{each}, the state carried from its start to its end"
 
 
 def _lines(score: "Score", how: str, name: str) -> list[tuple[str, str]]:
@@ -81,7 +81,7 @@ def _lines(score: "Score", how: str, name: str) -> list[tuple[str, str]]:
         known = score.log_probability - score.unseen_log_probability
         unseen += f", counted as <UNK>; without them ln P is {known:.2f}"
     return [
-        ("text", f"{name}, {how}"),
+        ("text", f"{name}: {how}"),
         (
             "counted",
             f"{score.tokens:,} tokens, {score.characters:,} characters, {score.bytes:,} bytes",

@@ -69,7 +69,9 @@ def _lines(loaded: Any) -> list[tuple[str, str]]:
         ratio = corpus["tokens_per_character"] / LN2
         best = min(loaded.history, key=lambda record: record["valid_nats"])
         last = loaded.history[-1]
-        curve = sparkline([record["valid_nats"] for record in loaded.history])
+        values = [record["valid_nats"] for record in loaded.history]
+        first, final = (values[k] * ratio for k in (0, -1))
+        curve = f"{sparkline(values, 40)}  from {first:.2f} to {final:.2f} bits"
         lines += [
             (
                 "trained",

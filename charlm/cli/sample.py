@@ -1,7 +1,7 @@
 """`charlm sample`: text written by a model."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -130,21 +130,22 @@ def _stream(model: "Model", prompt: str, options: dict[str, Any]) -> str:
     from charlm.cli import terminal
     from charlm.sampling import until
 
-    tokens = _tokens(model, prompt, range(1), options)
+    tokens = (token[0] for token in _tokens(model, prompt, range(1), options))
     terminal.write(prompt, options["raw"])
     written = [prompt]
-    for piece in until(_pieces(model, tokens), options["stop"]):
+    for piece in until(_pieces(model, prompt, tokens), options["stop"]):
         terminal.write(piece, options["raw"])
         written.append(piece)
     terminal.write("\n")
     return "".join(written)
 
 
-def _pieces(model: "Model", tokens: Iterator[Any]) -> Iterator[str]:
-    decoder = model.tokenizer.decoder()
+def _pieces(model: "Model", prompt: str, tokens: Iterable[Any]) -> Iterator[str]:
+    """What the tokens of one text write after the prompt."""
+    decoder = model.decoder_after(prompt)
     for token in tokens:
-        if token[0]:
-            yield decoder.feed(int(token[0]))
+        if token:
+            yield decoder.feed(int(token))
     yield decoder.finish()
 
 
@@ -187,8 +188,8 @@ def _texts(model: "Model", prompt: str, first: int, options: dict[str, Any]) -> 
 
     numbers = range(first, first + options["count"])
     columns = np.array(list(_tokens(model, prompt, numbers, options))).reshape(-1, len(numbers)).T
-    decoded = (model.tokenizer.decode(column[column > 0].tolist()) for column in columns)
-    return [prompt + "".join(until(iter([text]), options["stop"])) for text in decoded]
+    pieces = (_pieces(model, prompt, column) for column in columns)
+    return [prompt + "".join(until(text, options["stop"])) for text in pieces]
 
 
 def _tokens(model: "Model", prompt: str, numbers: range, options: dict[str, Any]) -> Iterator[Any]:

@@ -141,6 +141,10 @@ class WordDecoder:
         self._glued = opening
         return text
 
+    def glue(self) -> None:
+        """What follows stands without a space: what came before ends in white space."""
+        self._glued = True
+
     def finish(self) -> str:
         return ""
 
