@@ -124,8 +124,9 @@ def random_checkpoint(
         per_line=per_line,
     )
     draw = np.random.default_rng(seed)
+    calm = 0.9 / hidden_size**0.5  # recurrent weights of a wider spread would be chaotic
     weights = {
-        name: draw.normal(0, 0.7, shape).astype(np.float32)
+        name: draw.normal(0, calm if "weight_hh" in name else 0.7, shape).astype(np.float32)
         for name, shape in config.weight_shapes().items()
     }
     corpus = {
