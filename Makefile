@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CATS := corpora/cats/cats.txt
+MODEL := checkpoints/cats.safetensors
 
 .PHONY: demo test check clean
 
@@ -9,6 +11,29 @@ $(VENV)/ready: setup.cfg constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
+
+$(CATS): corpora/cats/generate.py
+	$(PYTHON) corpora/cats/generate.py --size 1000000 --seed 1 -o $@
+
+# make shows each command before what it prints; `charlm` is the one in .venv.
+demo: export PATH := $(CURDIR)/$(BIN):$(PATH)
+demo: $(VENV)/ready $(CATS)
+	@printf '\nLearn the language of the cats in one minute.\n\n'
+	charlm train $(CATS) --minutes 1 -o $(MODEL) --force
+	@printf '\nWrite: cautiously, as the cats do, wildly.\n\n'
+	charlm sample $(MODEL) --temperature 0.5 --length 300 --seed 1
+	@echo
+	charlm sample $(MODEL) --temperature 1.0 --length 300 --seed 1
+	@echo
+	charlm sample $(MODEL) --temperature 1.5 --length 300 --seed 1
+	@printf '\nPear or pair? Which is likelier, and by how much?\n\n'
+	charlm score $(MODEL) "The apple and pear salad was fresh." "The apple and pair salad was fresh."
+	@printf '\nMeasure it on text that it has not seen, and see the least that is possible.\n\n'
+	python corpora/cats/generate.py --seed 2 --size 50000 | charlm eval $(MODEL) -
+	@echo
+	python corpora/cats/generate.py --entropy
+	@printf '\nNow try it yourself:\n\n'
+	@printf '  . .venv/bin/activate\n  charlm sample $(MODEL) --prompt "The cats, which "\n\n'
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -362,6 +362,7 @@ def main() -> None:
     if options.entropy:
         exact = entropy()
         print(f"{exact.bits_per_character:.6f} bits per character")
+        print(f"{2**exact.bits_per_character:.6f} perplexity per character")
         print(f"{exact.bits_per_line:.4f} bits per line")
         print(f"{exact.characters_per_line:.4f} characters per line, with its newline")
         return
