@@ -8,7 +8,9 @@ import importlib
 import io
 import os
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 import click
 
@@ -20,6 +22,8 @@ COMMANDS = {
     "score": "charlm.cli.score",
     "eval": "charlm.cli.evaluate",
     "info": "charlm.cli.info",
+    "inspect": "charlm.cli.inspect",
+    "probe": "charlm.cli.probe",
     "tokenize": "charlm.cli.tokenize",
 }
 
@@ -38,34 +42,64 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
         return command
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with shown_errors():  # a reader of --help may go away
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with shown_errors(debug=ctx.params["debug"]):
             return super().invoke(ctx)
-        except CharlmError as error:
-            if ctx.params["debug"]:
-                raise
-            click.echo(f"charlm: {one_line(error)}", err=True)
-            ctx.exit(error.exit_code)
-        except BrokenPipeError:  # the reader of a pipe has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            ctx.exit(0)
-        except OSError as error:
-            if ctx.params["debug"]:
-                raise
-            click.echo(f"charlm: {one_line(error)}", err=True)
-            ctx.exit(1)
-        except KeyboardInterrupt:
-            click.echo("charlm: interrupted", err=True)
-            ctx.exit(130)
 
 
-def one_line(error: Exception) -> str:
-    """An error's text with everything that would break the line or the terminal made visible."""
+@contextmanager
+def shown_errors(debug: bool = False) -> Iterator[None]:
+    """Whatever the user or the machine did wrong becomes one line on stderr and an exit code."""
+    try:
+        yield
+        if sys.stdout:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        _end(0)
+    except (CharlmError, OSError, click.UsageError, MemoryError, RuntimeError) as error:
+        message = _message(error)
+        if debug or message is None:
+            raise
+        click.echo(f"charlm: {one_line(message)}", err=True)
+        _end(getattr(error, "exit_code", 1))
+    except KeyboardInterrupt:
+        click.echo("charlm: stopped by SIGINT", err=True)
+        _end(130)
+
+
+def _message(error: Exception) -> str | None:
+    """What to say of an error; None where it is charlm's own fault, or click shows the help."""
+    if isinstance(error, click.UsageError):
+        if type(error).__name__ == "NoArgsIsHelpError":
+            return None
+        command = error.ctx.command_path if error.ctx else "charlm"
+        return f"{error.format_message().rstrip('.')}; {command} --help shows how"
+    if isinstance(error, OSError):
+        where = error.filename if error.filename is not None else "standard output"
+        return f"{os.fsdecode(where)}: {(error.strerror or str(error)).lower()}"
+    if isinstance(error, MemoryError) or "memory" in str(error):  # torch raises RuntimeError
+        return "not enough memory; a smaller model, batch or text needs less"
+    return str(error) if isinstance(error, CharlmError) else None
+
+
+def one_line(message: str) -> str:
+    """The text with everything that would break the line or the terminal made visible."""
     from charlm.cli.terminal import visible
 
-    if isinstance(error, OSError) and error.strerror:
-        error = Exception(": ".join(str(p) for p in (error.filename, error.strerror) if p))
-    return visible(str(error)).replace("\n", "␊")
+    return visible(message).replace("\n", "␊")
+
+
+def _end(code: int) -> NoReturn:
+    """Leaves with a code; what stdout could not take is dropped."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        raise click.exceptions.Exit(code)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    raise click.exceptions.Exit(code)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,7 +118,39 @@ def charlm(debug: bool) -> None:
 
 def main() -> None:
     """Runs the command line."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    charlm(prog_name="charlm")
+    from charlm.cli.signals import Listener
+
+    open_streams()
+    with Listener() as listener:
+        charlm(prog_name="charlm", obj=listener)
+
+
+class Heedless(io.FileIO):
+    """A stream whose faults concern nobody: whoever closed stderr does not read it."""
+
+    def write(self, data: Any) -> int:
+        """Writes what can be written; says that all was."""
+        with suppress(OSError):
+            super().write(data)
+        return len(data)
+
+
+def open_streams() -> None:
+    """Makes stdin, stdout and stderr fit for use, whatever they are.
+
+    Closed ones are opened on nothing, lest another file takes their place; pipes and files get
+    UTF-8; what a terminal's encoding lacks is written as \\u2026; stderr never fails.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+    stream = Heedless(2, "w", closefd=False)
+    encoding = sys.stderr.encoding if sys.stderr and stream.isatty() else "utf-8"
+    sys.stderr = io.TextIOWrapper(stream, encoding, "backslashreplace", write_through=True)

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli import terminal
@@ -20,9 +21,10 @@ PLAIN_SECONDS = 10.0
 class View:
     """Draws a run on stderr and writes its log; `quiet` leaves only what `say` is given."""
 
-    def __init__(self, quiet: bool, log: str | None) -> None:
+    def __init__(self, quiet: bool, log: str | None, more: bool = False) -> None:
+        """log: the file to write records into, or with `more` to add them to."""
         self._quiet = quiet
-        self._log = open(log, "w", encoding="utf-8") if log else None  # noqa: SIM115
+        self._log = open(log, "a" if more else "w", encoding="utf-8") if log else None  # noqa: SIM115
         self._block = None if quiet else terminal.live_block()
         self._shown = 0.0
         self._valid: list[float] = []
@@ -49,8 +51,14 @@ class View:
     def show(self, run: "Run", progress: "Progress") -> None:
         """One record: into the log, onto the screen."""
         if self._log:
-            self._log.write(json.dumps(_record(run, progress)) + "\n")
-            self._log.flush()
+            try:
+                self._log.write(json.dumps(_record(run, progress)) + "\n")
+                self._log.flush()
+            except OSError as error:  # no reason to lose the run
+                self.say(f"{self._log.name}: {error.strerror}; the log ends here")
+                with suppress(OSError):
+                    self._log.close()
+                self._log = None
         if progress.notice:
             self.say(progress.notice)
         if not self._block:
@@ -67,14 +75,14 @@ class View:
                 self.say(f"  {self._sample}")
             self._shown = time.monotonic()
 
-    def close(self, run: "Run", output: str) -> None:
-        """The last word: where the model is and how good."""
+    def close(self, run: "Run", output: str | None) -> None:
+        """The last word: where the model is, if it was saved, and how good."""
         if self._block:
             self._block.close()
         if self._log:
             self._log.close()
         best = run.training.place["best_nats"]
-        if self._quiet:
+        if self._quiet or not output:
             return
         figure = (
             f", {best * run.bits_per_character:.4f} bits per character in validation"

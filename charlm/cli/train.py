@@ -1,29 +1,30 @@
 """`charlm train`: a text in, a checkpoint out."""
 
 import os
-import signal
+import shlex
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from charlm.cli.options import device_option, encoding_option, from_fields
 from charlm.config import ModelConfig, TrainConfig
-from charlm.errors import OptionError, TrainingError
+from charlm.errors import OptionError
 
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
+    from charlm.cli.progress import View
+    from charlm.cli.signals import Listener
     from charlm.corpus import Corpus
     from charlm.run import Run
 
 STARTED = time.monotonic()
-SAVE_SECONDS = 60.0
 PLANNED_MODEL = ("layers", "hidden_size", "embedding_size", "tie_weights")
 PLANNED_TRAINING = ("batch_size", "bptt", "weight_decay", "dropout")
+READING = ("encoding", "valid_path", "valid_fraction", "device", "threads", "log", "quiet")
 TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
 
 
@@ -101,42 +102,78 @@ def command(texts: tuple[str, ...], **options: Any) -> None:
     Example:
       charlm train corpora/names/names.txt --per-line --steps 200 -o names.safetensors
     """
-    from charlm.cli.progress import View
+    from charlm.cli.lock import locked, release
+    from charlm.cli.signals import Listener
 
     output = _output(texts, options)
+    with ExitStack() as stack:
+        listener = click.get_current_context().obj or stack.enter_context(Listener())
+        stack.enter_context(locked(output))
+        stack.enter_context(listener.leaving(lambda: release(output)))
+        _check_output(output, options)
+        code = _command(texts, output, listener, options)
+    raise SystemExit(code)
+
+
+def _command(
+    texts: tuple[str, ...], output: Path, listener: "Listener", options: dict[str, Any]
+) -> int:
+    """All that is done while the lock is held; gives the exit code."""
+    from charlm.cli.progress import View
+
     earlier = _earlier(output, options)
-    view = View(quiet=options["quiet"], log=options["log"])
+    view = View(quiet=options["quiet"], log=options["log"], more=options["resume"])
     corpus = _corpus(texts, earlier, view, options)
     run = _run(corpus, earlier, options)
     view.announce(run, str(output), resumed=options["resume"])
-    signalled = _train(run, output, view)
-    view.close(run, str(output))
-    if signalled:
-        view.say(
-            f"stopped and saved; go on with: charlm train {' '.join(texts)} -o {output} --resume"
-        )
-        raise SystemExit(128 + signalled)
+    saved = _train(run, output, view, listener)
+    view.close(run, str(output) if saved else None)
+    if not listener.received:
+        return 0
+    if not saved:
+        view.say("stopped before the first step: there is nothing to save")
+    elif not run.training.complete:
+        view.say(f"stopped and saved; go on with: {_resume_command(texts, output, options)}")
+    return 128 + listener.received
+
+
+def _resume_command(texts: tuple[str, ...], output: Path, options: dict[str, Any]) -> str:
+    """What to type to go on: the same text, read in the same way, into the same file."""
+    context = click.get_current_context()
+    words = ["charlm", "train", *texts, "-o", str(output), "--resume"]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name in READING:
+            value = [] if options[name] is True else [str(options[name])]
+            words += [parameter.opts[0], *value]
+    return shlex.join(words)
 
 
 def _output(texts: tuple[str, ...], options: dict[str, Any]) -> Path:
-    """The file to write; that it can be written is known before anything else is done."""
+    """The file to write, in a folder that is there."""
     stem = "model" if texts[0] == "-" else Path(texts[0]).resolve().stem
     output = Path(options["output"] or f"checkpoints/{stem}.safetensors")
-    if output.is_dir():
-        raise OptionError(f"{output} is a folder; give -o a file's name")
-    if output.exists() and not (options["force"] or options["resume"]):
-        raise OptionError(f"{output} exists; give --force to overwrite it or --resume to go on")
-    if options["resume"] and not output.exists():
-        raise OptionError(f"{output} does not exist; --resume needs the checkpoint to go on from")
     if options["resume"] and options["init_from"]:
         raise OptionError("give --resume or --init-from, not both")
     if not options["output"]:
         output.parent.mkdir(exist_ok=True)
-    if not output.parent.is_dir():
-        raise OptionError(f"{output.parent} is not a folder; make it or give another -o")
-    if not os.access(output.parent, os.W_OK | os.X_OK):
-        raise OptionError(f"{output.parent} cannot be written to; give another -o")
+    folder = Path(os.path.realpath(output)).parent
+    if not folder.is_dir():
+        raise OptionError(f"{folder} is not a folder; make it or give another -o")
     return output
+
+
+def _check_output(output: Path, options: dict[str, Any]) -> None:
+    """Refuses to overwrite by accident; to be called with the output locked."""
+    if output.is_dir():
+        raise OptionError(f"{output} is a folder; give -o a file's name")
+    if output.exists() and not output.is_file():
+        raise OptionError(f"{output} is a device or a pipe; give -o a file's name")
+    if output.exists() and not (options["force"] or options["resume"]):
+        raise OptionError(f"{output} exists; give --force to overwrite it or --resume to go on")
+    if options["resume"] and not output.exists():
+        raise OptionError(f"{output} does not exist; --resume needs the checkpoint to go on from")
 
 
 def _earlier(output: Path, options: dict[str, Any]) -> "Checkpoint | None":
@@ -149,7 +186,7 @@ def _earlier(output: Path, options: dict[str, Any]) -> "Checkpoint | None":
 
 
 def _corpus(
-    texts: tuple[str, ...], earlier: "Checkpoint | None", view: Any, options: dict[str, Any]
+    texts: tuple[str, ...], earlier: "Checkpoint | None", view: "View", options: dict[str, Any]
 ) -> "Corpus":
     from charlm.corpus import build_corpus
     from charlm.text import open_text
@@ -206,53 +243,14 @@ def _run(corpus: "Corpus", earlier: "Checkpoint | None", options: dict[str, Any]
     return begin(corpus, machine, chosen, STARTED, earlier)
 
 
-def _train(run: "Run", output: Path, view: Any) -> int:
-    """Trains, saving at each validation and each minute; gives the signal that stopped it, or 0."""
-    saved = time.monotonic()
-    with _stopping(run) as received:
-        try:
-            for progress in run.training.run():
-                view.show(run, progress)
-                if progress.valid_nats is not None or time.monotonic() - saved > SAVE_SECONDS:
-                    _save(run, output, view)
-                    saved = time.monotonic()
-        except TrainingError as error:
-            kept = f"; {output} keeps the best model so far" if output.exists() else ""
-            raise TrainingError(f"{error}{kept}") from error
-        _save(run, output, view, final=True)
-    return received[0] if received else 0
+def _train(run: "Run", output: Path, view: "View", listener: "Listener") -> bool:
+    """Trains, saving at each validation and each minute; whether the output has the result."""
+    from charlm.cli.saving import Keeper
 
-
-def _save(run: "Run", output: Path, view: Any, final: bool = False) -> None:
-    """A save that fails while training goes on is reported and tried again later."""
-    from charlm.checkpoint import save
-
-    try:
-        save(output, run.checkpoint())
-    except OSError as error:
-        if final:
-            raise
-        view.say(
-            f"{output} could not be saved ({error.strerror}); training goes on and tries again"
-        )
-
-
-@contextmanager
-def _stopping(run: "Run") -> Iterator[list[int]]:
-    """The first INT, TERM or HUP ends the run after its step; a second one ends it at once."""
-    received: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del frame
-        if received:
-            os._exit(128 + number)
-        received.append(number)
-        run.training.stop()
-
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, handle) for number in signals]
-    try:
-        yield received
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
+    keeper = Keeper(run, output, view.say)
+    keeper.reserve()
+    listener.attend(run.training.stop)
+    for progress in keeper.guard(run.training.run()):
+        view.show(run, progress)
+        keeper.keep(validated=progress.valid_nats is not None)
+    return keeper.finish()

@@ -1,0 +1,94 @@
+"""Keeps what a run has learned: when to save, and what to do where saving fails.
+
+Knows nothing about options or what is shown.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charlm.errors import CharlmError, TrainingError
+
+if TYPE_CHECKING:
+    from charlm.progress import Progress
+    from charlm.run import Run
+
+SAVE_SECONDS = 60.0
+COPIES = 5  # of the weights in a checkpoint: the best, the last, their average, two moments
+
+
+class Keeper:
+    """Saves a run into its output at each validation and each minute."""
+
+    def __init__(self, run: "Run", output: Path, say: Callable[[str], None]) -> None:
+        self._run, self._output, self._say = run, output, say
+        self._began_at = run.training.place["step"]
+        self._tried = time.monotonic()
+        self._saved = False
+
+    def reserve(self) -> None:
+        """Raises CharlmError where there is no room for a checkpoint."""
+        from charlm.atomic import reserve
+
+        size = COPIES * 4 * self._run.model.parameters + 2**16
+        try:
+            reserve(self._output, size)
+        except OSError as error:
+            raise CharlmError(
+                f"{self._output}: no checkpoint can be written there, of about {size / 1e6:,.1f} "
+                f"MB ({_reason(error)}); make room or give another -o"
+            ) from None
+
+    def guard(self, records: "Iterator[Progress]") -> "Iterator[Progress]":
+        """The records; a TrainingError among them says what is left of the run."""
+        try:
+            yield from records
+        except TrainingError as error:
+            kept = f"; {self._output} keeps the best model so far" if self._saved else ""
+            raise TrainingError(f"{error}{kept}") from error
+
+    def keep(self, validated: bool) -> None:
+        """Saves if it is time to. A failure is said, and tried again the next time."""
+        if not validated and time.monotonic() - self._tried < SAVE_SECONDS:
+            return
+        self._tried = time.monotonic()
+        try:
+            self._save(self._output)
+            self._saved = True
+        except OSError as error:
+            self._say(
+                f"{self._output} could not be saved ({_reason(error)}); what was saved before is "
+                "whole, training goes on and tries again"
+            )
+
+    def finish(self) -> bool:
+        """The last save; false where not one step was made. Raises CharlmError if it fails."""
+        if self._run.training.place["step"] == self._began_at:
+            return False
+        try:
+            self._save(self._output)
+        except OSError as error:
+            raise CharlmError(self._elsewhere(_reason(error))) from error
+        return True
+
+    def _elsewhere(self, reason: str) -> str:
+        """Saves among the temporary files, so that no training is lost; says so."""
+        failed = f"{self._output} could not be saved ({reason})"
+        try:
+            refuge = Path(tempfile.mkdtemp(prefix="charlm-")) / self._output.name
+            self._save(refuge)
+        except OSError as error:
+            return f"{failed}, nor among the temporary files ({_reason(error)}): make room"
+        return f"{failed}; the model is in {refuge}: move it from there"
+
+    def _save(self, path: Path) -> None:
+        from charlm.checkpoint import save
+
+        save(path, self._run.checkpoint())
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or os.strerror(error.errno or 0)).lower()
