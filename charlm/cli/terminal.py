@@ -51,6 +51,15 @@ def symbol(piece: str) -> str:
     return visible(piece).replace("\n", "␊").replace("\t", "␉").replace(" ", "␣")
 
 
+def columns_of(text: str) -> int:
+    """How many columns of a terminal a text takes that has no line end."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 def write(text: str, raw: bool = False) -> None:
     """Writes text of a model or a file to stdout at once: safe on a terminal, exact into a pipe."""
     if sys.stdout.isatty() and not raw:

@@ -58,7 +58,8 @@ def brackets(text: str) -> Labels:
 def word_start(text: str) -> Labels:
     """The first letter or digit of a word."""
     inside = _each(text, str.isalnum)
-    return inside & ~np.concatenate([np.zeros(1, bool), inside[:-1]])
+    starts: Labels = inside & ~np.concatenate([np.zeros(1, bool), inside[:-1]])
+    return starts
 
 
 FEATURES: dict[str, Callable[[str], Labels]] = {

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from charlm.config import ModelConfig
 from charlm.errors import OptionError
-from charlm.inference import Array, Engine, Ids, sigmoid
+from charlm.inference import Array, Engine, Ids
 from charlm.inspection.activations import Block, blocks
+from charlm.steps import sigmoid
 
 CLOSED, OPEN = 0.1, 0.9  # below and above: left- and right-saturated
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import OptionError, TextError
-from charlm.tokenizers import EOS, UNK, Ids, Tokenizer
+from charlm.tokenizers import EOS, Ids, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,3 @@ def _pieces(tokenizer: Tokenizer, tokens: Ids, text: str) -> Iterator[str]:
     pieces = [decoder.feed(token) for token in tokens.tolist()]
     pieces[-1:] = [pieces[-1] + decoder.finish()]
     yield from pieces
-
-
-def unseen(tokenizer: Tokenizer, text: str, per_line: bool) -> list[tuple[int, str]]:
-    """What the model would read as <UNK>, with its offset; a line's end is <EOS> per line."""
-    found = tokenizer.unseen(text) if UNK in tokenizer.encode(text) else []
-    return [(offset, piece) for offset, piece in found if not (per_line and piece == "\n")]

@@ -1,0 +1,282 @@
+"""Views of `charlm inspect` on a model's cells: one cell, finding, gates, matching, context.
+
+Each is drawn on a terminal, or written as columns or JSON.
+"""
+
+import dataclasses
+import re
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from charlm.cli import paint, terminal
+from charlm.cli.views import GREATEST, Options, around, columns, places
+from charlm.errors import OptionError
+from charlm.inspection.colours import Colour, diverging, sequential
+
+if TYPE_CHECKING:
+    from charlm.api import Model
+    from charlm.inspection.finding import Found, FoundCell
+    from charlm.inspection.gates import Saturation
+    from charlm.inspection.matching import Matches
+    from charlm.inspection.passage import Passage
+
+THRESHOLD = 0.3  # as LSTMVis has it
+
+
+def cells(model: "Model", passage: "Passage", options: Options) -> None:
+    """The text coloured by one cell, or all cells ranked by how well each tells a feature."""
+    if options["cell_index"] is not None:
+        _one_cell(model, passage, options)
+    else:
+        _find(model, passage, options)
+
+
+def _one_cell(model: "Model", passage: "Passage", options: Options) -> None:
+    from charlm.inspection.activations import Cell, trace
+
+    cell = Cell.parse(options["cell_index"], model.checkpoint.model)
+    values = [float(value) for value in trace(model.engine, passage.ids, cell)]
+    greatest = max(1.0, max(map(abs, values)))  # a ReLU's values know no bound
+    if options["as_json"]:
+        tokens = [
+            {"text": piece, "value": value}
+            for piece, value in zip(passage.pieces, values, strict=True)
+        ]
+        terminal.write_json(
+            {"view": "cells", "layer": cell.layer, "cell": cell.number, "tokens": tokens}
+        )
+    elif depth := paint.colours():
+        colours = [diverging(value / greatest) for value in values]
+        _paint(passage, colours, depth)
+        legend = "".join(
+            paint.painted(f" {greatest * k / 4:+.3g} ", diverging(k / 4), depth)
+            for k in range(-4, 5)
+        )
+        paint.show(f"\n{legend} cell {cell} after each token")
+    else:
+        _columns(passage, ["value"], [[value] for value in values])
+
+
+def _paint(passage: "Passage", colours: Sequence[Colour], depth: int) -> None:
+    """The text on its colours, behind the numbers of its lines."""
+    lines = list(passage.lines())
+    width = len(str(len(lines)))
+    margins = [str(number).rjust(width) for number in range(1, len(lines) + 1)]
+    for row in paint.page(passage.pieces, colours, lines, margins, depth):
+        paint.show(row)
+
+
+def _columns(passage: "Passage", names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    figures = zip(places(passage), passage.pieces, rows, strict=True)
+    columns(
+        ["line", "column", "token", *names],
+        ((*place, terminal.symbol(piece), *row) for place, piece, row in figures),
+    )
+
+
+def _find(model: "Model", passage: "Passage", options: Options) -> None:
+    from charlm.inspection.features import FEATURES, matches, of_tokens
+    from charlm.inspection.finding import find
+
+    name = options["find"]
+    feature = FEATURES[name] if name else matches(options["find_regex"])
+    labels = of_tokens(feature, passage)
+    found = find(model.engine, passage, labels)
+    name = name or options["find_regex"]
+    if options["as_json"]:
+        terminal.write_json(_found_json(name, found))
+        return
+    half = len(labels) // 2
+    terminal.write(
+        f"{terminal.symbol(name)}: {found.measure} of each cell alone; chosen on the first "
+        f"{half:,} tokens, scored on the other {len(labels) - half:,}\n\n"
+    )
+    rows = [_found_row(str(one.cell), one) for one in found.cells[:GREATEST]]
+    best = max(found.shuffled, key=lambda one: one.held_out)
+    rows.append(_found_row(f"{best.cell}, labels shuffled (best of {len(found.shuffled)})", best))
+    terminal.table(["cell", "is", "chosen on", "held out"], rows, right=[2, 3])
+    terminal.write(
+        f"\nlook at it: --cell-index {found.cells[0].cell}; "
+        f"{0.5 if found.measure == 'AUROC' else 0:g} is chance, 1 is perfect\n"
+    )
+
+
+def _found_row(name: str, found: "FoundCell") -> list[str]:
+    direction = "higher" if found.rising else "lower"
+    return [name, direction, f"{found.chosen:.4f}", f"{found.held_out:.4f}"]
+
+
+def _found_json(name: str, found: "Found") -> dict[str, Any]:
+    def record(one: "FoundCell") -> dict[str, Any]:
+        fields = dataclasses.asdict(one)
+        cell = fields.pop("cell")
+        return {"layer": cell["layer"], "cell": cell["number"], **fields}
+
+    return {
+        "view": "cells",
+        "feature": name,
+        "measure": found.measure,
+        "cells": list(map(record, found.cells)),
+        "shuffled": list(map(record, found.shuffled)),
+    }
+
+
+def gates(model: "Model", passage: "Passage", options: Options) -> None:
+    """How often each gate of each cell is below 0.1 and above 0.9."""
+    from charlm.inspection.gates import saturation
+
+    found = saturation(model.engine, model.checkpoint.weights, passage.ids)
+    if options["as_json"]:
+        layers = [
+            {
+                "layer": one.layer,
+                "gate": one.gate,
+                "left": one.left.tolist(),
+                "right": one.right.tolist(),
+            }
+            for one in found
+        ]
+        terminal.write_json({"view": "gates", "tokens": len(passage), "gates": layers})
+        return
+    if not sys.stdout.isatty():
+        columns(
+            ["layer", "gate", "cell", "left", "right"],
+            (
+                [one.layer, one.gate, number, float(left), float(right)]
+                for one in found
+                for number, (left, right) in enumerate(zip(one.left, one.right, strict=True), 1)
+            ),
+        )
+        return
+    names = ["layer", "gate", "below 0.1", "above 0.9", "cells mostly closed", "mostly open"]
+    terminal.table(names, map(_gate_row, found), right=[0, 2, 3, 4, 5])
+    for layer in sorted({one.layer for one in found}):
+        _scatter([one for one in found if one.layer == layer])
+
+
+def _gate_row(found: "Saturation") -> list[str]:
+    return [
+        str(found.layer),
+        found.gate,
+        f"{found.left.mean():.1%}",
+        f"{found.right.mean():.1%}",
+        str(int((found.left > 0.9).sum())),
+        str(int((found.right > 0.9).sum())),
+    ]
+
+
+ACROSS, DOWN = 22, 9  # of a gate's picture
+DENSITY = "·:*#"  # one cell, up to 4, up to 16, more
+
+
+def _scatter(found: Sequence["Saturation"]) -> None:
+    """Every cell as a point: above 0.9 to the right, below 0.1 upwards (Karpathy et al. 2015)."""
+    pictures = [_picture(one) for one in found]
+    titles = [f"layer {one.layer}, {one.gate} gate" for one in found]
+    paint.show("\n" + "  ".join(title.ljust(ACROSS + 3) for title in titles))
+    for row in zip(*pictures, strict=True):
+        paint.show("  ".join(row))
+    axis = f" 0 above 0.9{'1'.rjust(ACROSS - 9)}"
+    paint.show("  ".join(axis.ljust(ACROSS + 3) for _ in found))
+    paint.show("up: share of time below 0.1; · one cell, : up to 4, * up to 16, # more")
+
+
+def _picture(found: "Saturation") -> list[str]:
+    counts = [[0] * ACROSS for _ in range(DOWN)]
+    for left, right in zip(found.left, found.right, strict=True):
+        down = round((1 - float(left)) * (DOWN - 1))
+        counts[down][round(float(right) * (ACROSS - 1))] += 1
+    rows = ["".join(map(_density, row)) for row in counts]
+    return ["1│" + rows[0] + " ", *(f" │{row} " for row in rows[1:-1]), "0│" + rows[-1] + " "]
+
+
+def _density(count: int) -> str:
+    if not count:
+        return " "
+    return DENSITY[min(3, ((count - 1).bit_length() + 1) // 2)]
+
+
+def matching(model: "Model", passage: "Passage", options: Options) -> None:
+    """The cells that are on throughout a span, and the places most like it."""
+    from charlm.inspection.matching import match
+
+    begin, end = _span(options["span"], passage)
+    threshold = THRESHOLD if options["threshold"] is None else options["threshold"]
+    found = match(model.engine, passage.ids, begin, end, threshold)
+    if options["as_json"]:
+        terminal.write_json(_matches_json(passage, found, begin, end, threshold))
+        return
+    terminal.write(
+        f"{around(passage, begin, end)}\n"
+        f"at least {threshold:g} throughout: {len(found.cells)} of "
+        f"{model.checkpoint.model.layers * model.checkpoint.model.hidden_size} cells: "
+        f"{' '.join(map(str, found.cells[:GREATEST]))}"
+        f"{' …' if len(found.cells) > GREATEST else ''}\n\n"
+    )
+    where = places(passage)
+    rows = [
+        [
+            f"{where[place.begin][0]}:{where[place.begin][1]}",
+            str(place.shared),
+            str(place.others),
+            around(passage, place.begin, place.end),
+        ]
+        for place in found.places
+    ]
+    terminal.table(["line:column", "the same", "others", "place"], rows, right=[0, 1, 2])
+
+
+def _span(span: str, passage: "Passage") -> tuple[int, int]:
+    """The tokens that hold the characters A up to B."""
+    numbers = re.fullmatch(r"(\d+):(\d+)", span)
+    if not numbers or int(numbers[1]) >= int(numbers[2]):
+        raise OptionError(f"--span {span!r}: write A:B, two numbers of which A is the smaller")
+    begin, end = int(numbers[1]), int(numbers[2])
+    return passage.token_at(begin, "--span"), passage.token_at(end - 1, "--span") + 1
+
+
+def _matches_json(
+    passage: "Passage", found: "Matches", begin: int, end: int, threshold: float
+) -> dict[str, Any]:
+    def record(first: int, last: int) -> dict[str, Any]:
+        offsets = passage.offsets()
+        text = "".join(passage.pieces[first:last])
+        return {"begin": int(offsets[first]), "end": int(offsets[last]), "text": text}
+
+    return {
+        "view": "matching",
+        "span": record(begin, end),
+        "threshold": threshold,
+        "cells": [{"layer": cell.layer, "cell": cell.number} for cell in found.cells],
+        "places": [
+            record(place.begin, place.end) | {"shared": place.shared, "others": place.others}
+            for place in found.places
+        ],
+    }
+
+
+def context(model: "Model", passage: "Passage", options: Options) -> None:
+    """How strongly each earlier character bears on one prediction: gradient times input."""
+    from charlm.gradients import context as bearing
+
+    last = int(passage.offsets()[-1]) - 1
+    token = passage.token_at(last if options["position"] is None else options["position"])
+    strengths = [float(value) for value in bearing(model.checkpoint, passage.ids, token + 1)][1:]
+    predicted = passage.pieces[token]
+    read = dataclasses.replace(passage, ids=passage.ids[: token + 1], pieces=passage.pieces[:token])
+    if options["as_json"]:
+        tokens = [
+            {"text": piece, "gradient_times_input": strength}
+            for piece, strength in zip(read.pieces, strengths, strict=True)
+        ]
+        terminal.write_json({"view": "context", "predicted": predicted, "tokens": tokens})
+    elif depth := paint.colours():
+        greatest = max([abs(strength) for strength in strengths], default=0.0) or 1.0
+        _paint(read, [sequential(abs(strength) / greatest) for strength in strengths], depth)
+        legend = "".join(
+            paint.painted(f" {greatest * k / 4:.2g} ", sequential(k / 4), depth) for k in range(5)
+        )
+        paint.show(f"\n{legend} |gradient times input| on {terminal.symbol(predicted)}, in nats")
+    else:
+        _columns(read, ["gradient_times_input"], [[strength] for strength in strengths])

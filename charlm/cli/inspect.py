@@ -1,0 +1,136 @@
+"""`charlm inspect`: what a model makes of a text, and what its cells do."""
+
+import importlib
+import os
+from typing import Any
+
+import click
+
+from charlm.cli.options import (
+    checkpoint_argument,
+    encoding_option,
+    json_option,
+    on_unknown_option,
+)
+from charlm.errors import OptionError
+
+VIEWS = {  # where each is
+    "surprise": "charlm.cli.views",
+    "predictions": "charlm.cli.views",
+    "cells": "charlm.cli.cell_views",
+    "gates": "charlm.cli.cell_views",
+    "matching": "charlm.cli.cell_views",
+    "context": "charlm.cli.cell_views",
+}
+BELONGS = {  # options that one view alone has
+    "cell_index": "cells",
+    "find": "cells",
+    "find_regex": "cells",
+    "span": "matching",
+    "threshold": "matching",
+    "position": "context",
+}
+NAMES = (  # of `charlm.inspection.features`, which imports NumPy
+    "line-position",
+    "quotes",
+    "brackets",
+    "bracket-depth",
+    "capital",
+    "space",
+    "vowel",
+    "digit",
+    "word-start",
+)
+
+
+@click.command()
+@checkpoint_argument
+@click.argument("text")
+@click.option(
+    "--view",
+    type=click.Choice(list(VIEWS)),
+    help="What to show.  [default: surprise, or the view that the other options belong to]",
+)
+@click.option("--cell-index", metavar="LAYER:NUMBER", help="cells: colour the text by this cell.")
+@click.option("--find", type=click.Choice(NAMES), help="cells: rank all by how well they tell it.")
+@click.option(
+    "--find-regex", metavar="RE", help="cells: the same for being inside a match of this."
+)
+@click.option("--span", metavar="A:B", help="matching: the characters from A up to B, from 0.")
+@click.option(
+    "--threshold",
+    type=float,
+    metavar="X",
+    help="matching: a cell is on where its value is at least X.  [default: 0.3]",
+)
+@click.option(
+    "--position",
+    type=int,
+    metavar="N",
+    help="context: the character predicted, from 0.  [default: the last]",
+)
+@on_unknown_option
+@encoding_option
+@json_option
+def command(checkpoint: str, text: str, **options: Any) -> None:
+    """Look inside a model while it reads TEXT: a text, a file or - (standard input).
+
+    \b
+    surprise     every character on the colour of its bits, and the greatest surprises
+    predictions  the five likeliest next after every character
+    cells        the text coloured by one cell; or which cell tells a feature best, chosen
+                 on the first half of the text and scored on the second, beside chance
+    gates        how often each gate of each cell is nearly closed or nearly open
+    matching     where else the cells are on that are on throughout a span
+    context      how strongly each earlier character bears on one prediction
+
+    Layers and cells are counted from 1. A cell's value is tanh(c) for LSTMs and the hidden state
+    for the others. In a pipe or with NO_COLOR the same comes as columns.
+
+    \b
+    Example:
+      charlm inspect names.safetensors "Anna"
+      charlm inspect names.safetensors corpora/names/names.txt --find vowel
+    """
+    view = _view(options)
+    _check(view, options)
+    from charlm.api import load
+    from charlm.inspection.passage import Passage
+
+    model = load(checkpoint)
+    whole = _read(text, options["encoding"])
+    model.encode(whole, on_unknown=options["on_unknown"])
+    passage = Passage.of(model.tokenizer, whole, model.per_line)
+    getattr(importlib.import_module(VIEWS[view]), view)(model, passage, options)
+
+
+def _view(options: dict[str, Any]) -> str:
+    """The view that was asked for, or that the options given belong to."""
+    given = {name: view for name, view in BELONGS.items() if options[name] is not None}
+    view: str = options["view"] or next(iter(given.values()), "surprise")
+    for name, other in given.items():
+        if other != view:
+            flag = "--" + name.replace("_", "-")
+            raise OptionError(f"{flag} belongs to --view {other}, not to --view {view}")
+    return view
+
+
+def _check(view: str, options: dict[str, Any]) -> None:
+    wanted = [options[name] for name in ("cell_index", "find", "find_regex")]
+    if view == "cells" and wanted.count(None) != 2:
+        raise OptionError(
+            "--view cells: give one of --cell-index LAYER:NUMBER, --find NAME and --find-regex RE"
+        )
+    if view == "matching" and options["span"] is None:
+        raise OptionError("--view matching: give --span A:B, the characters from A up to B")
+
+
+def _read(text: str, encoding: str) -> str:
+    """The text itself, or what is in the file of this name."""
+    from charlm.cli import terminal
+    from charlm.text import open_text, text_of
+
+    found = open_text([text], encoding) if text == "-" or os.path.exists(text) else text_of(text)
+    for remark in found.notices:
+        terminal.notice(remark)
+    return "".join(found.chunks())

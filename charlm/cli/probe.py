@@ -1,0 +1,214 @@
+"""`charlm probe`: what a model remembers, measured with minimal pairs."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlm.cli.options import encoding_option, json_option
+
+if TYPE_CHECKING:
+    from charlm.api import Model
+    from charlm.probing import Accuracy, Measured, Pair
+
+Options = dict[str, Any]
+
+
+@click.command()
+@click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT...")
+@click.option(
+    "--pairs",
+    metavar="FILE",
+    help="Pairs of one's own: BLiMP's JSON lines, or columns with tabs between them (better, "
+    "worse and, if wanted, group and distance); - is stdin.",
+)
+@click.option(
+    "--normalise",
+    type=click.Choice(["none", "character"]),
+    default="none",
+    help="Compare ln P of the texts, or ln P per character.  [default: none]",
+)
+@click.option(
+    "--given",
+    metavar="TEXT",
+    help="What stands before every text.  [default: per line nothing, else a newline]",
+)
+@click.option(
+    "--end/--no-end",
+    default=True,
+    help="Count the text's end: <EOS> per line, else a newline.  [default: --end]",
+)
+@encoding_option
+@json_option
+def command(checkpoints: tuple[str, ...], **options: Any) -> None:
+    """Measure what models remember: how often the better of two texts is the likelier.
+
+    Built in are questions for models of corpora/cats: does the verb agree with its subject
+    across a clause (agreement), is speech closed by a quotation mark and nothing else
+    (quotation), is it a pear or a pair (pear); the first two by the distance that has to be
+    remembered, in characters. Intervals are Wilson's, of 95 %. A tie counts as wrong.
+
+    Each text is read from the zero state, after <EOS>; to a whole-file model it is a line, after
+    a newline and up to one. What a model never saw is read as <UNK> and counted.
+
+    \b
+    Example:
+      charlm probe names.safetensors --pairs pairs.tsv
+      charlm probe rnn.safetensors gru.safetensors lstm.safetensors
+    """
+    from charlm import probing
+    from charlm.api import load
+
+    models = [load(path) for path in checkpoints]
+    pairs = _read(options) if options["pairs"] else probing.cats_pairs()
+    measured = [_measured(model, pairs, options) for model in models]
+    names = _short(checkpoints)
+    if options["as_json"]:
+        for path, model, one in zip(checkpoints, models, measured, strict=True):
+            _write_json(path, model, one, options)
+        return
+    _remarks(names, measured)
+    _table(names, models, measured)
+    for group in probing.groups(measured[0]):
+        _curve(names, [probing.groups(one)[group] for one in measured], group)
+
+
+def _read(options: Options) -> list["Pair"]:
+    from charlm.probing import read_pairs
+    from charlm.text import open_text
+
+    text = open_text([options["pairs"]], options["encoding"])
+    return read_pairs("".join(text.chunks()).split("\n"), text.documents[0].name)
+
+
+def _measured(model: "Model", pairs: Sequence["Pair"], options: Options) -> list["Measured"]:
+    from charlm.probing import Start, measure
+
+    start = Start.of(model.tokenizer, model.per_line, options["given"], options["end"])
+    return measure(model.engine, model.tokenizer, pairs, start, options["normalise"])
+
+
+def _short(paths: Sequence[str]) -> list[str]:
+    """The files' names, or the whole paths where two names are the same."""
+    import os
+
+    names = [os.path.basename(path).removesuffix(".safetensors") for path in paths]
+    return names if len(set(names)) == len(names) else list(paths)
+
+
+def _write_json(path: str, model: "Model", measured: list["Measured"], options: Options) -> None:
+    from charlm import probing
+    from charlm.cli import terminal
+
+    config = model.checkpoint.model
+    groups = [
+        {"group": name, "field": of[0].pair.field, **probing.Accuracy.of(of).to_json()}
+        | {
+            "distances": [
+                {"from": first, "to": last, **accuracy.to_json()}
+                for first, last, accuracy in probing.by_distance(of)
+            ]
+        }
+        for name, of in probing.groups(measured).items()
+    ]
+    terminal.write_json(
+        {
+            "checkpoint": path,
+            "cell": config.cell,
+            "parameters": config.parameters,
+            "normalise": options["normalise"],
+            "groups": groups,
+            "all": probing.Accuracy.of(measured).to_json(),
+        }
+    )
+
+
+def _remarks(names: Sequence[str], measured: Sequence[list["Measured"]]) -> None:
+    """What is odd, on stderr."""
+    from charlm.cli import terminal
+    from charlm.probing import Accuracy
+
+    for name, one in zip(names, measured, strict=True):
+        whole = Accuracy.of(one)
+        if whole.unseen:
+            terminal.notice(
+                f"{name}: {whole.unseen:,} of {2 * whole.pairs:,} texts hold what the model "
+                "never saw, read as <UNK>"
+            )
+        if whole.ties:
+            terminal.notice(f"{name}: {whole.ties:,} of {whole.pairs:,} pairs are ties")
+
+
+def _table(
+    names: Sequence[str], models: Sequence["Model"], measured: Sequence[list["Measured"]]
+) -> None:
+    """Every group of every checkpoint, and all pairs together."""
+    from charlm.cli import terminal
+    from charlm.probing import Accuracy, groups
+
+    rows = []
+    for name, model, one in zip(names, models, measured, strict=True):
+        found = groups(one)
+        config = model.checkpoint.model
+        about = f"{name} ({config.cell}, {config.parameters:,} parameters)"
+        parts = [(group, of) for group, of in found.items() if len(found) > 1]
+        for group, of in parts:
+            rows.append([about, group or "(no group)", *_figures(Accuracy.of(of))])
+        rows.append([about, "all", *_figures(Accuracy.of(one))])
+    terminal.table(["checkpoint", "group", *FIGURES], rows, right=range(2, 8))
+
+
+FIGURES = ["pairs", "right", "95 %", "margin/nats", "ties", "unseen"]
+
+
+def _figures(accuracy: "Accuracy") -> list[str]:
+    low, high = accuracy.interval
+    return [
+        f"{accuracy.pairs:,}",
+        f"{accuracy.share:.1%}",
+        f"{low:.1%}–{high:.1%}",
+        f"{accuracy.margin:+.3f}",
+        f"{accuracy.ties:,}",
+        f"{accuracy.unseen:,}",
+    ]
+
+
+def _curve(names: Sequence[str], measured: Sequence[list["Measured"]], group: str) -> None:
+    """Accuracy by distance, a picture and its figures, if the pairs have distances."""
+    from charlm.cli import terminal
+    from charlm.probing import by_distance
+
+    curves = [list(by_distance(one)) for one in measured]
+    if len(curves[0]) < 2:
+        return
+    shares = [[accuracy.share for _, _, accuracy in curve] for curve in curves]
+    rows = []
+    for k, (first, last, _) in enumerate(curves[0]):
+        distance = f"{first}" if first == last else f"{first}–{last}"
+        points = [curve[k] for curve in shares]
+        intervals = [curve[k][2].interval for curve in curves]
+        figures = [
+            f"{share:.1%} ({low:.0%}–{high:.0%})"
+            for share, (low, high) in zip(points, intervals, strict=True)
+        ]
+        rows.append([distance, _row(points), *figures])
+    marks = [f"{mark} {name}" for mark, name in zip(MARKS, names, strict=False)]
+    terminal.write(f"\n{group or 'all'}: right by distance, in characters\n\n")
+    terminal.table(["distance", _axis(), *marks], rows, right=[0])
+
+
+MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+ACROSS = 41  # of a curve's picture: 0 to 100 %
+
+
+def _axis() -> str:
+    return "0 %" + "50 %".center(ACROSS - 8) + "100 %"
+
+
+def _row(shares: Sequence[float]) -> str:
+    """Each checkpoint's letter at its share; the middle line is chance."""
+    row = [" "] * ACROSS
+    row[ACROSS // 2] = "┊"
+    for mark, share in reversed(list(zip(MARKS, shares, strict=False))):
+        row[round(share * (ACROSS - 1))] = mark
+    return "".join(row)
