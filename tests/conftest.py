@@ -10,6 +10,8 @@ Fixtures, all made once a session (importing this file imports neither torch nor
 - `name_path`: the same for a per-line GRU trained on `names`.
 - `cat_model`, `name_model`: the two as `charlm.api.Model`.
 - `machine`: a `planning.Machine` that never changes: CPU, float32, one thread.
+- `charlm`: a function that runs a command line in this process: `charlm("info", path)` gives its
+  exit code, stdout and stderr. `input=` is stdin; `code=None` accepts any exit code, else 0.
 
 Functions to import (`from conftest import random_checkpoint`):
 
@@ -21,8 +23,9 @@ Functions to import (`from conftest import random_checkpoint`):
 """
 
 import random
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -138,6 +141,31 @@ def random_checkpoint(
         "digest": "0" * 16,
     }
     return Checkpoint(config, made, weights, TrainConfig(steps=1), corpus)
+
+
+class Ran(NamedTuple):
+    """What a command line gave."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def charlm() -> Callable[..., Ran]:
+    from click.testing import CliRunner
+
+    from charlm.cli import charlm as group
+
+    def run(*args: object, input: str | bytes | None = None, code: int | None = 0) -> Ran:
+        result = CliRunner().invoke(group, [str(arg) for arg in args], input=input)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        ran = Ran(result.exit_code, result.stdout, result.stderr)
+        assert code in (None, ran.code), ran
+        return ran
+
+    return run
 
 
 @pytest.fixture(scope="session")
