@@ -217,7 +217,7 @@ def _resume_shapes(
     }
     if (first := f"{RESUME}state.0.0") in layout:
         batch = (layout[first][1] + (0, 0))[1]
-        parts = 2 if model.cell == "lstm" else 1
+        parts = model.state_parts
         for layer in range(model.layers):
             for part in range(parts):
                 shapes[f"{RESUME}state.{layer}.{part}"] = (1, batch, model.hidden_size)

@@ -96,7 +96,15 @@ def _check_limits(name: str, value: float, limits: Mapping[str, float]) -> None:
         raise OptionError(f"{name}: {value:g} cannot be used; it must be {' and '.join(wanted)}")
 
 
-GATES = {"lstm": 4, "gru": 3, "rnn": 1}  # blocks of rows in a cell's weights, as in torch.nn
+GATES = {  # blocks of rows in a cell's weights; `charlm.cells` has the equations and their order
+    "rnn": 1,
+    "rnn-relu": 1,
+    "gru-simple": 2,
+    "gru-reset-before": 3,
+    "gru": 3,
+    "lstm": 4,
+    "lstm-peephole": 4,
+}
 CELLS = tuple(GATES)
 LARGEST = 2**20  # no vocabulary, layer or batch is larger
 
@@ -128,7 +136,10 @@ class ModelConfig(_Checked):
             )
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every weight, as a torch.nn.LSTM, GRU or RNN under `rnn.` has them."""
+        """Name and shape of every weight, as a torch.nn.LSTM, GRU or RNN under `rnn.` has them.
+
+        Peepholes, which torch.nn lacks, are `rnn.weight_ch_l0` (3, hidden) and so on.
+        """
         rows = GATES[self.cell] * self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {
             "embedding.weight": (self.vocabulary_size, self.embedding_size)
@@ -138,10 +149,17 @@ class ModelConfig(_Checked):
             shapes[f"rnn.weight_ih_l{k}"] = (rows, inputs)
             shapes[f"rnn.weight_hh_l{k}"] = (rows, self.hidden_size)
             shapes[f"rnn.bias_ih_l{k}"] = shapes[f"rnn.bias_hh_l{k}"] = (rows,)
+            if self.cell == "lstm-peephole":
+                shapes[f"rnn.weight_ch_l{k}"] = (3, self.hidden_size)
         if not self.tie_weights:
             shapes["output.weight"] = (self.vocabulary_size, self.hidden_size)
         shapes["output.bias"] = (self.vocabulary_size,)
         return shapes
+
+    @property
+    def state_parts(self) -> int:
+        """Vectors in a layer's state: an LSTM's (a, c), any other cell's (a,) or (c,)."""
+        return 2 if self.cell in ("lstm", "lstm-peephole") else 1
 
     @property
     def parameters(self) -> int:

@@ -10,24 +10,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from charlm.cells import CELL_CLASSES, initialise
 from charlm.config import ModelConfig
 
-LayerState = tuple[Tensor, ...]  # LSTM: (a, c), else (a,); each (1, batch, hidden)
+LayerState = tuple[Tensor, ...]  # an LSTM's (a, c), else one vector; each (1, batch, hidden)
 State = list[LayerState]  # one entry a layer
-
-CELL_CLASSES: dict[str, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {
-    "lstm": nn.LSTM,
-    "gru": nn.GRU,
-    "rnn": nn.RNN,
-}
 
 
 class LanguageModel(nn.Module):
     """Embedding, recurrent layers, softmax layer: P(token t + 1 | tokens up to t).
 
-    Each layer is one single-layer module of torch.nn, whose documentation gives its equation;
-    dropout stands between the layers and before the softmax layer, with one mask for all steps
-    of a sequence (Gal and Ghahramani 2016, arXiv:1512.05287).
+    Each layer is a cell of `charlm.cells`, which gives its equation; dropout stands between the
+    layers and before the softmax layer, with one mask for all steps of a sequence (Gal and
+    Ghahramani 2016, arXiv:1512.05287).
 
     >>> from charlm.config import ModelConfig
     >>> model = LanguageModel(ModelConfig(vocabulary_size=10, hidden_size=16))
@@ -51,25 +46,10 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def initialise(self) -> None:
-        """Orthogonal recurrent weights gate by gate, a forget-gate bias of 1, small embeddings.
-
-        The forget-gate bias: Jozefowicz, Zaremba and Sutskever 2015.
-        """
-        hidden_size = self.config.hidden_size
+        """Small embeddings, each cell's own beginning, zero biases."""
         nn.init.normal_(self.embedding.weight, std=0.1)
         for layer in self.layers:
-            for name, weight in layer.named_parameters():
-                if name.startswith("weight_hh"):
-                    for gate in torch.split(weight, hidden_size):
-                        nn.init.orthogonal_(gate)
-                elif name.startswith("weight_ih"):
-                    nn.init.xavier_uniform_(weight)
-                else:
-                    nn.init.zeros_(weight)
-            if isinstance(layer, nn.LSTM):
-                layer.get_parameter("bias_ih_l0")[hidden_size : 2 * hidden_size].fill_(
-                    1.0
-                )  # gates i, f, g, o
+            initialise(layer, self.config.cell)
         if not self.config.tie_weights:
             nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
@@ -78,7 +58,7 @@ class LanguageModel(nn.Module):
         """The zero state, with which every sequence starts."""
         weight = self.output.bias
         zeros = weight.new_zeros(1, batch, self.config.hidden_size)
-        return [(zeros,) * (2 if self.config.cell == "lstm" else 1)] * self.config.layers
+        return [(zeros,) * self.config.state_parts] * self.config.layers
 
     def forward(
         self, tokens: Tensor, state: State, masks: list[Tensor] | None = None
@@ -88,14 +68,19 @@ class LanguageModel(nn.Module):
         tokens: (time, batch) integers. masks: from `dropout_masks`, or None for no dropout.
         Returns logits (time, batch, vocabulary) and the state after the last step.
         """
-        hidden = self.embedding(tokens)  # (time, batch, embedding)
+        return self.from_vectors(self.embedding(tokens), state, masks)
+
+    def from_vectors(
+        self, vectors: Tensor, state: State, masks: list[Tensor] | None = None
+    ) -> tuple[Tensor, State]:
+        """`forward` from the tokens' vectors (time, batch, embedding) on."""
+        hidden = vectors
         after: State = []
         for k, layer in enumerate(self.layers):
-            before = state[k] if self.config.cell == "lstm" else state[k][0]
+            before = state[k] if self.config.state_parts > 1 else state[k][0]
             hidden, last = layer(hidden, before)
-            after.append(
-                tuple(part.float() for part in last) if isinstance(last, tuple) else (last.float(),)
-            )
+            parts = last if isinstance(last, tuple) else (last,)
+            after.append(tuple(part.to(self.output.bias.dtype) for part in parts))
             if masks is not None:
                 hidden = hidden * masks[k]
         return self.output(hidden), after

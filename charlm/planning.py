@@ -19,7 +19,15 @@ from charlm.corpus import Tokens
 SIZES = [32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048]
 TOKENS_PER_PARAMETER = 4.0  # of a budget in time: what the best model of that time has seen
 REACHED = 0.4  # the share of the measured matrix-product rate that training reaches
-SLOWER = {"lstm": 1.0, "gru": 2.6, "rnn": 1.5}  # cells without a fused kernel reach less
+SLOWER = {  # cells without a fused kernel reach less of it
+    "rnn": 1.5,
+    "rnn-relu": 1.5,
+    "gru-simple": 1.5,
+    "gru-reset-before": 1.5,
+    "gru": 1.5,
+    "lstm": 1.0,
+    "lstm-peephole": 1.5,
+}
 TYPICAL_MINUTES = 3.0
 
 

@@ -14,21 +14,16 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from charlm.bulk import TorchEngine
 from charlm.config import TrainConfig
-from charlm.corpus import IGNORED, Corpus, Tokens, Window, windows_of
-from charlm.errors import TrainingError
+from charlm.corpus import IGNORED, Corpus, Window, windows_of
+from charlm.errors import CheckpointError, TrainingError
 from charlm.model import LanguageModel, State
-from charlm.optimiser import Optimiser, copies, tensor_of
+from charlm.optimiser import Optimiser, copies, rate_share, tensor_of
 from charlm.progress import Progress, Tally
-from charlm.scoring import evaluate
-from charlm.tokenizers import EOS
+from charlm.validation import Validation
 
-FINAL_RATE = 0.02  # the cosine ends at this share of the peak learning rate
 VALIDATIONS = 40  # at most, in a run
 VALIDATION_COST = 0.05  # at most this share of a time budget
-VALIDATION_STREAMS = 32
-VALIDATION_EVENTS = 2**18  # of a longer validation text the beginning is used
 MOST_FAILURES = 3
 ADVICE = "try a lower --learning-rate or a lower --clip"
 REPORT_SECONDS = 0.2
@@ -58,12 +53,13 @@ class Training:
         self._windows = windows_of(
             corpus.train, config.batch_size, config.bptt, config.seed, config.reset_probability
         )
-        self._valid = _beginning(corpus.valid)
+        self._validation = Validation(corpus.valid)
         self._state: State | None = None
         self._masks = torch.Generator()
         self._tally = Tally()
         self._began = time.monotonic() if started is None else started
         self._stopping = False
+        self._notice: str | None = None  # what the next record is to say
         self.place: dict[str, Any] = {
             "step": 0,
             "epoch": 0,
@@ -79,28 +75,28 @@ class Training:
         }
 
     def stop(self) -> None:
-        """Ends the run after the step in progress, without another validation."""
+        """Ends the run after the step in progress; a validation under way is given up."""
         self._stopping = True
 
     def run(self) -> Iterator[Progress]:
         """Trains until the budget is spent, patience is over or `stop` is called.
 
-        Raises TrainingError when the loss or the gradient stays not finite.
+        Raises TrainingError when the loss, the gradient or the weights stay not finite.
         """
-        notice = None
         while not self._stopping:
             if self._due():
-                yield self._progress(self._validate(), notice)
-                notice = None
+                nats = self._validate()
+                if nats is not None:
+                    yield self._progress(nats)
                 if self.place["validations_since_best"] >= self.config.patience:
                     return
             elif self.complete:
                 return
             else:
-                notice = self._advance()
+                self._advance()
                 waited = time.monotonic() - self._tally.since
-                if not self._due() and (notice or self.complete or waited >= REPORT_SECONDS):
-                    yield self._progress(None, notice)
+                if not self._due() and (self._notice or self.complete or waited >= REPORT_SECONDS):
+                    yield self._progress(None)
 
     @property
     def complete(self) -> bool:
@@ -109,18 +105,17 @@ class Training:
 
     def _due(self) -> bool:
         """Whether a validation is to be made before the next step; never without a text for it."""
-        trained = self.place["step"] > 0 and self._valid.events > 0
+        trained = self.place["step"] > 0 and self._validation.events > 0
         return bool(trained and self.fraction() >= self.place["next_validation"])
 
-    def _advance(self) -> str | None:
-        """Trains on the window in turn; gives what is to be said of it, if anything."""
+    def _advance(self) -> None:
+        """Trains on the window in turn."""
         place = self.place
-        notice = self._step(self._windows.window(place["epoch"], place["window"]))
+        self._step(self._windows.window(place["epoch"], place["window"]))
         place["step"] += 1
         place["window"] += 1
         if place["window"] >= self._windows.windows(place["epoch"]):
             place["epoch"], place["window"] = place["epoch"] + 1, 0
-        return notice
 
     def result(self) -> dict[str, npt.NDArray[np.float32]]:
         """The weights to keep: those of the best validation, before any the averaged ones."""
@@ -146,16 +141,11 @@ class Training:
         return float(spent / max(end - place["training_from"], 1e-9))
 
     def learning_rate(self) -> float:
-        """Linear warm-up, then a cosine down to 2 % over the budget."""
-        fraction, warmup = min(self.fraction(), 1.0), self.config.warmup
-        if fraction < warmup:
-            share = min(max(fraction, 1e-3) / warmup, 1.0)
-        else:
-            cosine = (1 + math.cos(math.pi * (fraction - warmup) / max(1 - warmup, 1e-9))) / 2
-            share = FINAL_RATE + (1 - FINAL_RATE) * cosine
+        """The share of the peak that the schedule gives, halved after each failure."""
+        share = rate_share(min(self.fraction(), 1.0), self.config.warmup)
         return float(self.config.learning_rate * share * 0.5 ** self.place["failures"])
 
-    def _step(self, window: Window) -> str | None:
+    def _step(self, window: Window) -> None:
         """One window: forward, backward, clip, update; a step that is not finite is undone."""
         config = self.config
         inputs = torch.from_numpy(window.inputs).to(self._device)
@@ -173,44 +163,67 @@ class Training:
         )
         nats = float(loss.detach())
         if not math.isfinite(nats):
-            return self._undo()
+            self._undo()
+            return
         loss.backward()  # type: ignore[no-untyped-call]
         norm = self._optimiser.update(self.learning_rate())
         if not math.isfinite(norm):
-            return self._undo()
+            self._undo()
+            return
         self._state = [tuple(part.detach() for part in layer) for layer in state]
         tokens = int((window.targets != IGNORED).sum())
         self._tally.count(tokens, nats, norm, config.clip)
         self.place["tokens"] += tokens
         self.place["nats"] += nats * tokens
-        return None
 
     def _state_before(self, window: Window) -> State:
         """The carried state, zero for the streams that start."""
         batch = window.inputs.shape[1]
-        if self._state is None or window.starts.all():
+        if self._state is None or window.starts.all() or self._state[0][0].shape[1] != batch:
             return self.model.initial_state(batch)
         if not window.starts.any():
             return self._state
         kept = torch.from_numpy(~window.starts).to(self._device)[:, None]
         return [tuple(part * kept for part in layer) for layer in self._state]
 
-    def _undo(self) -> str:
-        """Leaves the weights as they were, halves the learning rate; gives up after a few times."""
+    def _undo(self) -> None:
+        """Leaves the weights as they were, halves the learning rate; gives up after a few times.
+
+        Weights that are not finite themselves go back to those of the best validation.
+        """
         self._state = None
+        self._notice = "a step was not finite: undone, the learning rate halved"
+        if not self._optimiser.finite():
+            self._optimiser.reset(self.best)
+            self._notice = (
+                "the weights were not finite: back to those of the best validation, the learning "
+                "rate halved"
+            )
         self.place["failures"] += 1
         if self.place["failures"] > MOST_FAILURES:
             raise TrainingError(
                 f"the loss is not finite at step {self.place['step']}, after halving the learning "
                 f"rate {MOST_FAILURES} times; {ADVICE}"
             )
-        return "a step was not finite: undone, the learning rate halved"
 
-    def _validate(self) -> float:
-        """Nats per token of the validation text under the averaged weights; keeps the best."""
+    def _mend(self) -> None:
+        """Sees to it that what is validated or kept is finite."""
+        state = [part for layer in self._state or [] for part in layer]
+        if not (self._optimiser.finite() and all(bool(part.isfinite().all()) for part in state)):
+            self._undo()
+
+    def _validate(self) -> float | None:
+        """Nats per token of the validation text under the averaged weights; keeps the best.
+
+        None if the run was stopped meanwhile.
+        """
+        self._mend()
         place, begun = self.place, time.monotonic()
-        engine = TorchEngine(self._optimiser.averaged, self.config.precision)
-        nats = evaluate(engine, self._valid, VALIDATION_STREAMS).nats_per_token
+        nats = self._validation.nats(
+            self._optimiser.averaged, self.config.precision, lambda: self._stopping
+        )
+        if nats is None:
+            return None
         if not math.isfinite(nats):
             step = place["step"]
             raise TrainingError(f"the validation loss is not finite at step {step}; {ADVICE}")
@@ -231,7 +244,7 @@ class Training:
             interval = max(interval, cost / VALIDATION_COST)
         return now + interval if now >= 1 else min(now + interval, 1.0)
 
-    def _progress(self, valid_nats: float | None, notice: str | None) -> Progress:
+    def _progress(self, valid_nats: float | None) -> Progress:
         place, fraction, seconds = self.place, min(self.fraction(), 1.0), self.seconds()
         spent = seconds - place["training_from"]
         progress = Progress(
@@ -243,10 +256,10 @@ class Training:
             valid_nats=valid_nats,
             best_nats=place["best_nats"],
             learning_rate=self.learning_rate(),
-            notice=notice,
+            notice=self._notice,
             **self._tally.means(),
         )
-        self._tally = Tally()
+        self._tally, self._notice = Tally(), None
         if valid_nats is not None:
             names = ("step", "epoch", "seconds", "valid_nats", "learning_rate")
             record = {name: getattr(progress, name) for name in names}
@@ -257,6 +270,7 @@ class Training:
 
     def snapshot(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """What `restore` needs: numbers for the header and arrays (copies) for the tensors."""
+        self._mend()
         arrays: dict[str, npt.NDArray[Any]] = dict(self._optimiser.arrays())
         for k, layer in enumerate(self._state or []):
             for j, part in enumerate(layer):
@@ -271,26 +285,17 @@ class Training:
         best: Mapping[str, npt.NDArray[np.float32]],
         history: list[dict[str, Any]],
     ) -> None:
-        """Goes back to where a snapshot was taken."""
+        """Goes back to where a snapshot was taken; CheckpointError if the text ends before it."""
         self.place = {name: progress[name] for name in self.place}
+        if self.place["window"] >= self._windows.windows(self.place["epoch"]):
+            raise CheckpointError("the place where this checkpoint stood is not in the text")
         self._began = time.monotonic() - progress["seconds"]
         self.best, self.history = dict(best), list(history)
         self._optimiser.restore(arrays, progress["updates"])
         self.place["next_validation"] = min(self.place["next_validation"], self._next_validation())
         if "state.0.0" in arrays:
-            parts = 2 if self.model.config.cell == "lstm" else 1
+            parts = self.model.config.state_parts
             self._state = [
                 tuple(tensor_of(arrays[f"state.{k}.{j}"], self._device) for j in range(parts))
                 for k in range(self.model.config.layers)
             ]
-
-
-def _beginning(tokens: Tokens) -> Tokens:
-    """The tokens, or their beginning where they are many."""
-    if tokens.events <= VALIDATION_EVENTS:
-        return tokens
-    last = VALIDATION_EVENTS
-    if tokens.per_line:  # whole lines, at least one
-        ends = np.flatnonzero(tokens.ids == EOS)
-        last = int(ends[max(1, np.searchsorted(ends, last, side="right") - 1)])
-    return Tokens(tokens.ids[: last + 1], 0, 0, tokens.per_line)

@@ -1,0 +1,217 @@
+"""The loops over time of the cells that torch.nn lacks, or has without a fast kernel for the CPU.
+
+Each is an autograd function with its own way back: the state's gradient goes back step by step,
+multiplied by slopes that one pass over all steps has made ready, and the weights' gradients of all
+steps are one matrix product (Appleyard, Kocisky and Blunsom 2016, arXiv:1604.01946). Only the
+equations' recurrent part is here: what the inputs add to each gate is already multiplied. The
+equations and the order of the gates stand in `charlm.cells`.
+
+Precision: a matrix product takes its factors in the dtype of the weights given; everything else is
+in the dtype of the states.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def _product(left: Tensor, weight: Tensor) -> Tensor:
+    """left weight, the factors in the weight's dtype, the result in that of `left`."""
+    return torch.mm(left.to(weight.dtype), weight).to(left.dtype)
+
+
+def _plus_product(added: Tensor, left: Tensor, weight: Tensor) -> Tensor:
+    """added + left weight, the factors in the weight's dtype, the sum in that of `added`."""
+    if weight.dtype == added.dtype:
+        return torch.addmm(added, left, weight)
+    return added + torch.mm(left.to(weight.dtype), weight)
+
+
+def _over_time(gradients: Tensor, before: Tensor, weight: Tensor) -> Tensor:
+    """Σ_t gradients⟨t⟩ᵀ before⟨t⟩ as one matrix product: the weights' gradient of all steps."""
+    left, right = gradients.flatten(0, 1), before.flatten(0, 1)
+    return left.T.to(weight.dtype) @ right.to(weight.dtype)
+
+
+class SimpleGRUScan(torch.autograd.Function):
+    """(time, batch, 2 × size) inputs' products → (time, batch, size) c."""
+
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, weight: Tensor, before: Tensor) -> Tensor:
+        size = before.shape[1]
+        gates = torch.empty_like(projected)
+        states = projected.new_empty(len(projected) + 1, *before.shape)
+        states[0] = before
+        for x, gate, c, after in zip(projected, gates, states, states[1:], strict=False):
+            z = _plus_product(x, c, weight.T)
+            update = torch.sigmoid(z[:, :size], out=gate[:, :size])
+            candidate = torch.tanh(z[:, size:], out=gate[:, size:])
+            torch.lerp(c, candidate, update, out=after)
+        ctx.save_for_backward(weight, gates, states)
+        return states[1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, ...]:
+        weight, gates, states = ctx.saved_tensors
+        update, candidate = gates.chunk(2, -1)
+        slope = torch.stack(  # ∂c⟨t⟩ / ∂z of each gate
+            ((candidate - states[:-1]) * update * (1 - update), update * (1 - candidate**2)), 2
+        )
+        keep = 1 - update
+        d_z = torch.empty_like(gates)
+        d_c = torch.zeros_like(states[0])
+        for t in reversed(range(len(gates))):
+            d_c = d_c + d_states[t]
+            torch.mul(slope[t], d_c[:, None], out=d_z[t].view(slope[t].shape))
+            d_c = _plus_product(d_c * keep[t], d_z[t], weight)
+        return d_z, _over_time(d_z, states[:-1], weight), d_c
+
+
+class GRUScan(torch.autograd.Function):
+    """(time, batch, 3 × size) inputs' products → (time, batch, size) c; rows r, z, n."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, projected: Tensor, weight: Tensor, before: Tensor, bias: Tensor
+    ) -> Tensor:
+        size = before.shape[1]
+        gates = torch.empty_like(projected)
+        recurrent = projected.new_empty(len(projected), *before.shape)  # W_cc c⟨t−1⟩ + b_c
+        states = projected.new_empty(len(projected) + 1, *before.shape)
+        states[0] = before
+        bias = bias.expand(len(before), -1)
+        for t, (x, gate, c) in enumerate(zip(projected, gates, states, strict=False)):
+            z = _plus_product(bias, c, weight.T)
+            recurrent[t] = z[:, 2 * size :]
+            both = torch.add(x[:, : 2 * size], z[:, : 2 * size], out=gate[:, : 2 * size]).sigmoid_()
+            candidate = torch.addcmul(x[:, 2 * size :], both[:, :size], z[:, 2 * size :]).tanh_()
+            gate[:, 2 * size :] = candidate
+            torch.lerp(candidate, c, both[:, size:], out=states[t + 1])
+        ctx.save_for_backward(weight, gates, recurrent, states)
+        return states[1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, ...]:
+        weight, gates, recurrent, states = ctx.saved_tensors
+        reset, keep, candidate = gates.chunk(3, -1)
+        to_candidate = (1 - keep) * (1 - candidate**2)
+        slope = torch.stack(  # ∂c⟨t⟩ / ∂(W_hh c⟨t−1⟩ + b_hh) of each row
+            (
+                to_candidate * recurrent * reset * (1 - reset),
+                (states[:-1] - candidate) * keep * (1 - keep),
+                to_candidate * reset,
+            ),
+            2,
+        )
+        d_z, d_after = torch.empty_like(gates), torch.empty_like(recurrent)
+        d_c = torch.zeros_like(states[0])
+        for t in reversed(range(len(gates))):
+            d_c = torch.add(d_c, d_states[t], out=d_after[t])
+            torch.mul(slope[t], d_c[:, None], out=d_z[t].view(slope[t].shape))
+            d_c = _plus_product(d_c * keep[t], d_z[t], weight)
+        d_weight, d_bias = _over_time(d_z, states[:-1], weight), d_z.sum((0, 1))
+        d_z[..., 2 * states.shape[-1] :] = d_after * to_candidate  # the input is not reset
+        return d_z, d_weight, d_c, d_bias
+
+
+class ResetBeforeGRUScan(torch.autograd.Function):
+    """(time, batch, 3 × size) inputs' products → (time, batch, size) c; rows Γ_r, Γ_u, c̃."""
+
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, weight: Tensor, before: Tensor) -> Tensor:
+        size = before.shape[1]
+        of_gates, of_candidate = weight[: 2 * size].T, weight[2 * size :].T
+        gates = torch.empty_like(projected)
+        states = projected.new_empty(len(projected) + 1, *before.shape)
+        states[0] = before
+        for x, gate, c, after in zip(projected, gates, states, states[1:], strict=False):
+            both, candidate = gate[:, : 2 * size], gate[:, 2 * size :]
+            torch.sigmoid(_plus_product(x[:, : 2 * size], c, of_gates), out=both)
+            shown = both[:, :size] * c
+            torch.tanh(_plus_product(x[:, 2 * size :], shown, of_candidate), out=candidate)
+            torch.lerp(c, candidate, both[:, size:], out=after)
+        ctx.save_for_backward(weight, gates, states)
+        return states[1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, ...]:
+        weight, gates, states = ctx.saved_tensors
+        size = states.shape[-1]
+        of_gates, of_candidate = weight[: 2 * size], weight[2 * size :]
+        reset, update, candidate = gates.chunk(3, -1)
+        to_candidate = update * (1 - candidate**2)
+        to_update = (candidate - states[:-1]) * update * (1 - update)
+        to_reset, keep = states[:-1] * reset * (1 - reset), 1 - update
+        d_z = torch.empty_like(gates)
+        d_c = torch.zeros_like(states[0])
+        for t in reversed(range(len(gates))):
+            d_c = d_c + d_states[t]
+            d_reset, d_update, d_candidate = d_z[t].chunk(3, -1)
+            torch.mul(d_c, to_candidate[t], out=d_candidate)
+            torch.mul(d_c, to_update[t], out=d_update)
+            d_shown = _product(d_candidate, of_candidate)
+            torch.mul(d_shown, to_reset[t], out=d_reset)
+            d_c = torch.addcmul(d_c * keep[t], d_shown, reset[t])
+            d_c = _plus_product(d_c, d_z[t, :, : 2 * size], of_gates)
+        d_gates = _over_time(d_z[..., : 2 * size], states[:-1], weight)
+        d_weight = _over_time(d_z[..., 2 * size :], reset * states[:-1], weight)
+        return d_z, torch.cat((d_gates, d_weight)), d_c
+
+
+class PeepholeLSTMScan(torch.autograd.Function):
+    """(time, batch, 4 × size) inputs' products → (time, batch, size) a, the last c."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, projected: Tensor, weight: Tensor, a: Tensor, c: Tensor, peepholes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        gates = torch.empty_like(projected).view(*projected.shape[:2], 4, -1)
+        states = projected.new_empty(2, len(projected) + 1, *a.shape)  # of a and of c
+        states[0, 0], states[1, 0] = a, c
+        of_update, of_forget, of_output = peepholes
+        for t, gate in enumerate(gates):
+            a, c = states[0, t], states[1, t]
+            z = _plus_product(projected[t], a, weight.T).view(gate.shape)
+            update = torch.addcmul(z[:, 0], c, of_update, out=gate[:, 0]).sigmoid_()
+            forget = torch.addcmul(z[:, 1], c, of_forget, out=gate[:, 1]).sigmoid_()
+            candidate = torch.tanh(z[:, 2], out=gate[:, 2])
+            output = torch.addcmul(z[:, 3], c, of_output, out=gate[:, 3]).sigmoid_()
+            after = torch.mul(c, forget, out=states[1, t + 1]).addcmul_(update, candidate)
+            torch.mul(torch.tanh(after), output, out=states[0, t + 1])
+        ctx.save_for_backward(weight, peepholes, gates, states)
+        return states[0, 1:], states[1, -1].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_states: Tensor, d_c: Tensor) -> tuple[Tensor | None, ...]:
+        weight, peepholes, gates, (a, c) = ctx.saved_tensors
+        update, forget, candidate, output = gates.unbind(2)
+        shown = torch.tanh(c[1:])
+        slope = torch.stack(  # ∂c⟨t⟩ / ∂z of Γ_u, Γ_f and c̃; ∂a⟨t⟩ / ∂z of Γ_o
+            (
+                candidate * update * (1 - update),
+                c[:-1] * forget * (1 - forget),
+                update * (1 - candidate**2),
+                shown * output * (1 - output),
+            ),
+            2,
+        )
+        a_to_c = output * (1 - shown**2)
+        keep = forget + peepholes[0] * slope[:, :, 0] + peepholes[1] * slope[:, :, 1]
+        d_z = torch.empty_like(gates)
+        d_a = torch.zeros_like(a[0])
+        for t in reversed(range(len(gates))):
+            d_a = d_a + d_states[t]
+            d_c = torch.addcmul(d_c, d_a, a_to_c[t])
+            torch.mul(slope[t, :, :3], d_c[:, None], out=d_z[t, :, :3])
+            d_output = torch.mul(slope[t, :, 3], d_a, out=d_z[t, :, 3])
+            d_c = torch.addcmul(d_c * keep[t], d_output, peepholes[2])
+            d_a = _product(d_z[t].flatten(1), weight)
+        d_peepholes = torch.einsum("tbgh,tbh->gh", d_z[:, :, [0, 1, 3]], c[:-1])
+        d_z = d_z.flatten(2)
+        return d_z, _over_time(d_z, a[:-1], weight), d_a, d_c, d_peepholes
