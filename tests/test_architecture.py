@@ -30,6 +30,7 @@ FLOORS = {
     "foreign": 1,
     "container": 1,
     "progress": 1,
+    "baselines": 2,
     "corpus": 2,
     "model": 2,
     "checkpoint": 2,

@@ -1,11 +1,7 @@
 """`charlm eval`: how well a model predicts a file."""
 
-import bz2
-import lzma
 import math
-from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -43,6 +39,7 @@ def command(
       charlm eval names.safetensors corpora/names/names.txt
     """
     from charlm.api import load
+    from charlm.baselines import baselines
     from charlm.cli import terminal
     from charlm.text import open_text
 
@@ -52,13 +49,13 @@ def command(
         terminal.notice(remark)
     with terminal.Waiting(f"reading {text.name}") as waiting:
         score = model.evaluate(text, streams=streams, device=device, watch=waiting.tell)
-    baselines = _baselines(text)
+    simpler = baselines(text)
     if as_json:
-        terminal.write_json(score.to_json() | {"streams": streams, "baselines": baselines})
+        terminal.write_json(score.to_json() | {"streams": streams, "baselines": simpler})
         return
     terminal.pairs(_lines(score, _how(text, streams, model.per_line), text.name))
     terminal.write("\n")
-    rows = [("this model", score.bits_per_character), *baselines.items()]
+    rows = [("this model", score.bits_per_character), *simpler.items()]
     terminal.table(
         ["the same text by", "bits per character"],
         [[name, f"{bits:.4f}"] for name, bits in rows],
@@ -94,24 +91,3 @@ def _lines(score: "Score", how: str, name: str) -> list[tuple[str, str]]:
         ("nats per token", f"{score.nats_per_token:.4f}"),
         ("perplexity", f"{score.perplexity:.4f} per token"),
     ]
-
-
-def _baselines(text: "Text") -> dict[str, float]:
-    """Bits per character that simpler means need, each knowing only the text itself."""
-    counts: Counter[str] = Counter()
-    for chunk in text.chunks():
-        counts.update(chunk)
-    total = text.characters
-    shares = [count / total for count in counts.values()]
-    return {
-        "uniform over its characters": math.log2(len(counts)),
-        "character counts": -sum(share * math.log2(share) for share in shares),
-        "bz2": _compressed(text, bz2.BZ2Compressor(9)),
-        "xz": _compressed(text, lzma.LZMACompressor(preset=6)),
-    }
-
-
-def _compressed(text: "Text", compressor: Any) -> float:
-    chunks: Iterable[str] = text.chunks()
-    size = sum(len(compressor.compress(chunk.encode())) for chunk in chunks)
-    return 8 * (size + len(compressor.flush())) / text.characters

@@ -7,14 +7,16 @@ and labels; knows nothing about terminals.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from charlm.config import ModelConfig
 from charlm.errors import TextError
 from charlm.inference import Array, Engine
-from charlm.inspection.activations import Cell, blocks
+from charlm.inspection.activations import Block, Cell, blocks
 from charlm.inspection.features import Labels
 from charlm.inspection.passage import Passage
 
@@ -62,23 +64,28 @@ def find(engine: Engine, passage: Passage, labels: Labels) -> Found:
 
     Raises TextError if a half of the text has nothing to tell apart.
     """
+    return find_in(blocks(engine, passage.ids), engine.config, labels)
+
+
+def find_in(read: Iterable[Block], config: ModelConfig, labels: Labels) -> Found:
+    """`find` in activations that may have been kept: one reading for many features."""
     middle = len(labels) // 2
     _check(labels, middle)
     draw = np.random.default_rng(0)
     sets = [labels, *(_shuffled(draw, labels, middle) for _ in range(SHUFFLES))]
     stacked = np.stack(sets, axis=1)
-    cells = engine.config.layers * engine.config.hidden_size
+    cells = config.layers * config.hidden_size
     counted = labels.dtype != bool
     kind = Correlation if counted else Ranks
     halves: list[Statistics] = [kind(cells, len(sets)) for _ in range(2)]
-    for block in blocks(engine, passage.ids):
-        values, at = _bounded(block.values(), engine), max(0, middle - block.start)
+    for block in read:
+        values, at = _bounded(block.values(), config), max(0, middle - block.start)
         halves[0].add(values[:at], stacked[block.steps][:at])
         halves[1].add(values[at:], stacked[block.steps][at:])
     chosen, held_out = (half.strengths() for half in halves)
     neutral = 0.0 if counted else 0.5
     ranked = [
-        [_found(engine, int(k), first[k], second[k], neutral) for k in _order(first)]
+        [_found(config, int(k), first[k], second[k], neutral) for k in _order(first)]
         for first, second in zip(chosen, held_out, strict=True)
     ]
     measure = "correlation" if counted else "AUROC"
@@ -98,9 +105,9 @@ def _shuffled(draw: np.random.Generator, labels: Labels, middle: int) -> Labels:
     return np.concatenate([draw.permutation(labels[:middle]), draw.permutation(labels[middle:])])
 
 
-def _bounded(values: Array, engine: Engine) -> Array:
+def _bounded(values: Array, config: ModelConfig) -> Array:
     """Between −1 and 1, in the same order: only the ReLU's values are not so already."""
-    return values / (1 + np.abs(values)) if engine.config.cell == "rnn-relu" else values
+    return values / (1 + np.abs(values)) if config.cell == "rnn-relu" else values
 
 
 def _order(strengths: Floats) -> npt.NDArray[np.int64]:
@@ -108,10 +115,10 @@ def _order(strengths: Floats) -> npt.NDArray[np.int64]:
 
 
 def _found(
-    engine: Engine, column: int, chosen: float, held_out: float, neutral: float
+    config: ModelConfig, column: int, chosen: float, held_out: float, neutral: float
 ) -> FoundCell:
     sign = 1 if chosen >= 0 else -1
-    cell = Cell.at(column, engine.config)
+    cell = Cell.at(column, config)
     return FoundCell(
         cell, chosen >= 0, neutral + sign * float(chosen), neutral + sign * float(held_out)
     )
