@@ -6,6 +6,7 @@ run against a small model that the tests train.
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from charlm import scoring
 from charlm.checkpoint import Checkpoint
@@ -13,6 +14,7 @@ from charlm.checkpoint import load as load_checkpoint
 from charlm.corpus import tokenize
 from charlm.errors import OptionError, VocabularyError
 from charlm.inference import Engine, Ids, NumpyEngine
+from charlm.inspection.surprise import ScoredText
 from charlm.sampling import generate, make_sampler
 from charlm.scoring import Score, TokenScore, Watch
 from charlm.text import Text, lines_where, text_of
@@ -123,16 +125,19 @@ class Model:
             decoder.glue()
         return decoder
 
-    def score(self, text: str, *, given: str = "", eos: bool | None = None) -> Score:
+    def score(self, text: str, *, given: str = "", eos: bool | None = None) -> ScoredText:
         """P(text) by the chain rule, as a sequence from the zero state after <EOS> and `given`.
 
-        eos: whether the sequence's end is counted; by default for per-line models alone.
+        eos: whether the sequence's end is counted; by default for per-line models alone. In a
+        notebook the score shows itself as a map of what surprised the model.
 
         >>> a, b = model.score("The cat"), model.score("The ca"),
         >>> bool(a.log_probability < b.log_probability < 0)
         True
         """
-        return self.scores([text], given=given, eos=eos)[0]
+        score = self.scores([text], given=given, eos=eos)[0]
+        tokens = partial(self.token_scores, text, given=given, eos=eos)
+        return ScoredText(**vars(score), token_scores=tokens)
 
     def scores(
         self, texts: Sequence[str], *, given: str = "", eos: bool | None = None

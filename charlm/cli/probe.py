@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.options import encoding_option, json_option
+from charlm.errors import OptionError
 
 if TYPE_CHECKING:
     from charlm.api import Model
@@ -59,6 +60,8 @@ def command(checkpoints: tuple[str, ...], **options: Any) -> None:
     from charlm import probing
     from charlm.api import load
 
+    if len(checkpoints) > len(MARKS):
+        raise OptionError(f"give at most {len(MARKS)} checkpoints, not {len(checkpoints)}")
     models = [load(path) for path in checkpoints]
     pairs = _read(options) if options["pairs"] else probing.cats_pairs()
     measured = [_measured(model, pairs, options) for model in models]
@@ -102,7 +105,7 @@ def _write_json(path: str, model: "Model", measured: list["Measured"], options: 
 
     config = model.checkpoint.model
     groups = [
-        {"group": name, "field": of[0].pair.field, **probing.Accuracy.of(of).to_json()}
+        {"group": name, **probing.Accuracy.of(of).to_json()}
         | {
             "distances": [
                 {"from": first, "to": last, **accuracy.to_json()}
@@ -111,6 +114,7 @@ def _write_json(path: str, model: "Model", measured: list["Measured"], options: 
         }
         for name, of in probing.groups(measured).items()
     ]
+    terms = probing.groups(measured, lambda pair: pair.field)
     terminal.write_json(
         {
             "checkpoint": path,
@@ -118,6 +122,11 @@ def _write_json(path: str, model: "Model", measured: list["Measured"], options: 
             "parameters": config.parameters,
             "normalise": options["normalise"],
             "groups": groups,
+            "linguistics_terms": [
+                {"term": name, **probing.Accuracy.of(of).to_json()}
+                for name, of in terms.items()
+                if name
+            ],
             "all": probing.Accuracy.of(measured).to_json(),
         }
     )
@@ -142,18 +151,18 @@ def _remarks(names: Sequence[str], measured: Sequence[list["Measured"]]) -> None
 def _table(
     names: Sequence[str], models: Sequence["Model"], measured: Sequence[list["Measured"]]
 ) -> None:
-    """Every group of every checkpoint, and all pairs together."""
+    """Every group (and BLiMP's terms, if there are several) of every checkpoint, and all pairs."""
     from charlm.cli import terminal
     from charlm.probing import Accuracy, groups
 
     rows = []
     for name, model, one in zip(names, models, measured, strict=True):
-        found = groups(one)
         config = model.checkpoint.model
         about = f"{name} ({config.cell}, {config.parameters:,} parameters)"
-        parts = [(group, of) for group, of in found.items() if len(found) > 1]
-        for group, of in parts:
-            rows.append([about, group or "(no group)", *_figures(Accuracy.of(of))])
+        for parts in (groups(one), groups(one, lambda pair: pair.field)):
+            for part, of in parts.items():
+                if len(parts) > 1:
+                    rows.append([about, part or "(none)", *_figures(Accuracy.of(of))])
         rows.append([about, "all", *_figures(Accuracy.of(one))])
     terminal.table(["checkpoint", "group", *FIGURES], rows, right=range(2, 8))
 
@@ -206,9 +215,10 @@ def _axis() -> str:
 
 
 def _row(shares: Sequence[float]) -> str:
-    """Each checkpoint's letter at its share; the middle line is chance."""
+    """Each checkpoint's letter at its share, * for several; the line in the middle is chance."""
     row = [" "] * ACROSS
     row[ACROSS // 2] = "┊"
-    for mark, share in reversed(list(zip(MARKS, shares, strict=False))):
-        row[round(share * (ACROSS - 1))] = mark
+    for mark, share in zip(MARKS, shares, strict=False):
+        at = round(share * (ACROSS - 1))
+        row[at] = mark if row[at] in " ┊" else "*"
     return "".join(row)

@@ -6,7 +6,7 @@ Knows engines and passages; knows nothing about terminals. `ScoredText` shows it
 import dataclasses
 import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,20 +81,16 @@ def colour_of(bits: float) -> Colour:
 
 @dataclasses.dataclass(frozen=True)
 class ScoredText(Score):
-    """A score with its tokens; in a notebook it shows itself as a surprise map."""
+    """A score that shows itself in a notebook as a surprise map, of what token_scores gives."""
 
-    token_scores: Sequence[TokenScore] = dataclasses.field(default=(), repr=False)
-
-    @classmethod
-    def of(cls, score: Score, tokens: Sequence[TokenScore]) -> "ScoredText":
-        """A score of a text and its tokens' scores."""
-        return cls(**vars(score), token_scores=tuple(tokens))
+    token_scores: Callable[[], Sequence[TokenScore]] = dataclasses.field(
+        repr=False, compare=False, kw_only=True
+    )
 
     def to_json(self) -> dict[str, Any]:
         """The figures of the whole text."""
-        figures = super().to_json()
-        del figures["token_scores"]
-        return figures
+        figures = {field.name: getattr(self, field.name) for field in dataclasses.fields(Score)}
+        return Score(**figures).to_json()
 
     def _repr_html_(self) -> str:
         return surprise_map(self)
@@ -104,7 +100,7 @@ def surprise_map(score: ScoredText) -> str:
     """HTML: every token on the colour of its bits, its figures in its title, and a legend."""
     tokens = "".join(
         _span(token.piece, token.nats / math.log(2), f", rank {token.rank}")
-        for token in score.token_scores
+        for token in score.token_scores()
     )
     legend = "".join(_span(f" {bits} ", bits) for bits in range(0, int(MOST_BITS) + 1, 2))
     total = -score.log_probability / math.log(2)
