@@ -1,0 +1,166 @@
+"""`charlm eval`: what a model needs for a text, beside what simpler means need."""
+
+import bz2
+import io
+import json
+import lzma
+import math
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_score import KEYS
+
+from charlm.cli import terminal
+
+
+def evaluated(charlm: Any, *args: object) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(charlm("eval", *args, "--json").out)
+    return record
+
+
+@pytest.fixture
+def part(cat_text: str, tmp_path: Path) -> Path:
+    path = tmp_path / "part.txt"
+    path.write_text(cat_text[:1500], encoding="utf-8")
+    return path
+
+
+def test_every_figure_is_named(charlm: Any, cat_path: Path, part: Path) -> None:
+    exact = evaluated(charlm, cat_path, part)
+    shown = charlm("eval", cat_path, part).out
+    rows = dict(line.split("  ", 1) for line in shown.split("\n\n")[0].splitlines())
+    rows = {name: value.strip() for name, value in rows.items()}
+    assert rows["counted"] == "1,500 tokens, 1,500 characters, 1,500 bytes"
+    assert rows["unseen tokens"] == "0"
+    assert rows["ln P"] == f"{exact['log_probability']:.2f} nats"
+    assert rows["bits per character"] == f"{exact['bits_per_character']:.4f}"
+    assert rows["bits per byte"] == f"{exact['bits_per_byte']:.4f}"
+    assert rows["bits per token"] == f"{exact['nats_per_token'] / math.log(2):.4f}"
+    assert rows["nats per token"] == f"{exact['nats_per_token']:.4f}"
+    assert rows["perplexity"] == f"{exact['perplexity']:.4f} per token"
+    assert "state carried" in rows["text"]
+
+
+def test_json_has_every_figure_in_full_precision(charlm: Any, cat_path: Path, part: Path) -> None:
+    record = evaluated(charlm, cat_path, part)
+    assert record.keys() >= KEYS | {"streams", "baselines"}
+    assert record["tokens"] == record["characters"] == record["bytes"] == 1500
+    bits = -record["log_probability"] / math.log(2) / 1500
+    assert record["bits_per_character"] == pytest.approx(bits, rel=1e-12)
+
+
+def test_baselines_are_what_python_itself_gives(
+    charlm: Any, cat_path: Path, part: Path, cat_text: str
+) -> None:
+    text = cat_text[:1500]
+    baselines = evaluated(charlm, cat_path, part)["baselines"]
+    assert baselines["bz2"] == 8 * len(bz2.compress(text.encode())) / 1500
+    assert baselines["xz"] == 8 * len(lzma.compress(text.encode(), preset=6)) / 1500
+    assert baselines["uniform over its characters"] == math.log2(len(set(text)))
+    shares = [text.count(character) / 1500 for character in set(text)]
+    entropy = -sum(share * math.log2(share) for share in shares)
+    assert baselines["character counts"] == pytest.approx(entropy)
+    shown = charlm("eval", cat_path, part).out
+    assert all(f"{name} " in shown for name in ("this model", *baselines))
+
+
+def test_a_file_from_stdin_is_the_same(
+    charlm: Any, cat_path: Path, part: Path, cat_text: str
+) -> None:
+    piped = charlm("eval", cat_path, "-", "--json", input=cat_text[:1500]).out
+    assert json.loads(piped) == evaluated(charlm, cat_path, part)
+
+
+def test_several_files_are_sequences_of_their_own(
+    charlm: Any, cat_path: Path, part: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("The cat went home.\n" * 9, encoding="utf-8")
+    alone = [evaluated(charlm, cat_path, path) for path in (part, other)]
+    both = evaluated(charlm, cat_path, part, other)
+    for key in ("tokens", "characters", "bytes", "unseen_tokens"):
+        assert both[key] == sum(record[key] for record in alone)
+    sums = sum(record["log_probability"] for record in alone)
+    assert both["log_probability"] == pytest.approx(sums, rel=1e-9)
+    assert both["eos_counted"] is False
+    assert "2 files: each one sequence" in charlm("eval", cat_path, part, other).out
+
+
+def test_lines_are_sequences_with_an_end(charlm: Any, name_path: Path, names_file: Path) -> None:
+    record = evaluated(charlm, name_path, names_file)
+    lines = charlm("score", name_path, "-f", names_file, "--json").out.splitlines()
+    sums = sum(json.loads(line)["log_probability"] for line in lines)
+    assert record["eos_counted"] is True
+    assert record["log_probability"] == pytest.approx(sums, rel=1e-6)
+    assert "each line a sequence" in charlm("eval", name_path, names_file).out
+
+
+def test_streams_estimate_and_say_so(charlm: Any, cat_path: Path, cat_file: Path) -> None:
+    exact, fast = (evaluated(charlm, cat_path, cat_file, "--streams", n) for n in (1, 8))
+    assert fast["streams"] == 8
+    assert fast["tokens"] == exact["tokens"]
+    assert fast["bits_per_character"] == pytest.approx(exact["bits_per_character"], rel=0.01)
+    assert "an estimate" in charlm("eval", cat_path, cat_file, "--streams", 8).out
+
+
+def test_unseen_tokens_are_counted_with_and_without(
+    charlm: Any, cat_path: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "foreign.txt"
+    path.write_text("The Ω cat, the Ж cat.\n", encoding="utf-8")
+    record = evaluated(charlm, cat_path, path)
+    assert record["unseen_tokens"] == 2
+    known = record["log_probability"] - record["unseen_log_probability"]
+    assert f"without them ln P is {known:.2f}" in charlm("eval", cat_path, path).out
+    assert record["bytes"] == record["characters"] + 2
+
+
+@pytest.mark.parametrize("tokenizer", ["bytes", "words", "unigram", "bpe"])
+def test_bits_per_character_whatever_the_tokens(
+    charlm: Any, tokenizer: str, part: Path, tmp_path: Path
+) -> None:
+    from conftest import random_checkpoint
+
+    from charlm.checkpoint import save
+
+    path = tmp_path / f"{tokenizer}.safetensors"
+    save(path, random_checkpoint(tokenizer=tokenizer))
+    record = evaluated(charlm, path, part)
+    assert record["characters"] == record["bytes"] == 1500
+    assert (record["tokens"] == 1500) == (tokenizer == "bytes")
+    bits = record["nats_per_token"] * record["tokens"] / 1500 / math.log(2)
+    assert record["bits_per_character"] == pytest.approx(bits)
+
+
+def test_a_terminal_is_told_how_far_a_long_task_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen, clock = Screen(), iter([0.0, 0.5, 1.5, 1.55, 3.0])
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
+    with terminal.Waiting("reading a.txt") as waiting:
+        for share in (0.1, 0.25, 0.26, 0.5):
+            waiting.tell(share)
+    drawn = screen.getvalue().split("\r\x1b[2K")
+    assert [line.split("  ")[0] for line in drawn] == ["", *["reading a.txt"] * 2, ""]
+    assert "25%" in drawn[1]
+    assert "50%" in drawn[2]
+    assert "3 s left" in drawn[2]
+
+
+def test_the_share_that_is_done_rises_to_one(cat_model: Any, tmp_path: Path) -> None:
+    from charlm.text import open_text
+
+    paths = [tmp_path / f"{number}.txt" for number in range(3)]
+    for path in paths:
+        path.write_text("The cat was here.\n" * random.Random(path.name).randint(20, 60))
+    shares: list[float] = []
+    cat_model.evaluate(open_text(paths), watch=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert len(shares) > 3

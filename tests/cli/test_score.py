@@ -1,0 +1,192 @@
+"""`charlm score`: log-probabilities of sentences, lines and tokens, each labelled."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+GOOD, BAD = "The cat was full.", "The cat were full."
+KEYS = {
+    "log_probability",
+    "log10_probability",
+    "tokens",
+    "characters",
+    "bytes",
+    "unseen_tokens",
+    "bits_per_character",
+    "bits_per_byte",
+    "nats_per_token",
+    "perplexity",
+    "eos_counted",
+}
+
+
+def records(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_one_sentence_is_shown_in_full(charlm: Any, cat_path: Path) -> None:
+    shown = dict(line.split("  ", 1) for line in charlm("score", cat_path, GOOD).out.splitlines())
+    (exact,) = records(charlm("score", cat_path, GOOD, "--json").out)
+    assert shown["sentence"].strip() == GOOD
+    assert shown["ln P"].strip() == f"{exact['log_probability']:.3f} nats"
+    assert shown["bits per character"].strip() == f"{exact['bits_per_character']:.4f}"
+    assert shown["perplexity"].strip() == f"{exact['perplexity']:.3f} per character"
+    assert shown["tokens"].strip() == f"{len(GOOD)}, 0 of them unseen"
+    assert "zero state" in shown["counted"]
+    assert "without its end" in shown["counted"]
+
+
+def test_json_has_every_figure_in_full_precision(charlm: Any, cat_path: Path) -> None:
+    (record,) = records(charlm("score", cat_path, GOOD, "--json").out)
+    assert record.keys() >= KEYS | {"text"}
+    ln_p = record["log_probability"]
+    assert record["log10_probability"] == ln_p / math.log(10)
+    assert record["bits_per_character"] == -ln_p / math.log(2) / len(GOOD)
+    assert record["nats_per_token"] == -ln_p / record["tokens"]
+    assert record["perplexity"] == math.exp(record["nats_per_token"])
+    assert record["eos_counted"] is False
+
+
+def test_two_sentences_are_compared(charlm: Any, cat_path: Path) -> None:
+    first, second = records(charlm("score", cat_path, BAD, GOOD, "--json").out)
+    lines = charlm("score", cat_path, BAD, GOOD).out.splitlines()
+    assert lines[0].split() == [
+        *("ln", "P", "P", "bits/char", "perplexity", "tokens", "unseen", "sentence")
+    ]
+    nats = second["log_probability"] - first["log_probability"]
+    assert nats > 0, "the small model has learned the agreement"
+    assert f"likelier    {GOOD}" in lines
+    (by,) = [line for line in lines if line.startswith("by ")]
+    assert f"({nats:.3f} nats)" in by
+    assert "times" in by
+
+
+def test_of_many_sentences_the_likeliest_is_named(charlm: Any, name_path: Path) -> None:
+    out = charlm("score", name_path, "Anna", "Xqzzz", "Zzzzzx").out
+    assert "likeliest   Anna" in out
+    assert 'over "' in out
+
+
+def test_equal_sentences_are_equal(charlm: Any, cat_path: Path) -> None:
+    assert "likelier    neither" in charlm("score", cat_path, GOOD, GOOD).out
+
+
+def test_given_is_context_and_not_counted(charlm: Any, cat_path: Path) -> None:
+    given, rest = GOOD[:8], GOOD[8:]
+    (whole,) = records(charlm("score", cat_path, GOOD, "--json").out)
+    (start,) = records(charlm("score", cat_path, given, "--json").out)
+    (end,) = records(charlm("score", cat_path, rest, "--given", given, "--json").out)
+    assert end["tokens"] == len(rest)
+    both = start["log_probability"] + end["log_probability"]
+    assert both == pytest.approx(whole["log_probability"], abs=1e-4)
+    assert "after the given text" in charlm("score", cat_path, rest, "--given", given).out
+
+
+def test_the_end_is_counted_by_per_line_models_or_on_demand(
+    charlm: Any, cat_path: Path, name_path: Path
+) -> None:
+    for path, option, counted in (
+        (cat_path, [], False),
+        (cat_path, ["--eos"], True),
+        (name_path, [], True),
+        (name_path, ["--no-eos"], False),
+    ):
+        (record,) = records(charlm("score", path, "Tom", *option, "--json", code=None).out)
+        assert record["eos_counted"] is counted
+        assert record["tokens"] == 3 + counted
+
+
+def test_unseen_tokens_are_counted_or_refused(charlm: Any, cat_path: Path) -> None:
+    (record,) = records(charlm("score", cat_path, "The Ωmega", "--json").out)
+    assert record["unseen_tokens"] >= 1
+    assert "of them unseen" in charlm("score", cat_path, "The Ωmega").out
+    ran = charlm("score", cat_path, "The Ωmega", "--on-unknown", "error", code=1)
+    assert ran.err.startswith("charlm: \"The Ωmega\": the model never saw 'Ω' (U+03A9)")
+
+
+def test_per_token_adds_up(charlm: Any, cat_path: Path) -> None:
+    (record,) = records(charlm("score", cat_path, GOOD, "--per-token", "--json").out)
+    (whole,) = records(charlm("score", cat_path, GOOD, "--json").out)
+    tokens = record["tokens"]
+    assert "".join(token["piece"] for token in tokens) == GOOD
+    assert -sum(t["nats"] for t in tokens) == pytest.approx(whole["log_probability"], abs=1e-4)
+    assert all(t["probability"] == math.exp(-t["nats"]) for t in tokens)
+    shown = charlm("score", cat_path, GOOD, "--per-token").out
+    assert f"{len(GOOD)} tokens" in shown
+    assert len([line for line in shown.splitlines() if line.startswith("␣")]) == 3
+
+
+def test_next_ranks_what_may_come(charlm: Any, cat_path: Path) -> None:
+    (record,) = records(charlm("score", cat_path, "--next", "The ca", "--json").out)
+    assert [token["rank"] for token in record["next"]] == list(range(1, 11))
+    assert record["next"][0]["piece"] == "t"
+    probabilities = [token["probability"] for token in record["next"]]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) <= 1.000001
+    given = records(charlm("score", cat_path, "--next", "ca", "--given", "The ", "--json").out)
+    assert given[0]["next"][0]["nats"] == pytest.approx(record["next"][0]["nats"], abs=1e-5)
+    assert charlm("score", cat_path, "--next", "The ca").out.startswith('"The ca": likeliest next')
+
+
+def test_the_lines_of_a_file_come_in_order_between_tabs(
+    charlm: Any, name_path: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "some.txt"
+    path.write_text("Anna\nXqz\n\nTom", encoding="utf-8")
+    rows = [line.split("\t") for line in charlm("score", name_path, "-f", path).out.splitlines()]
+    assert [(row[0], row[-1]) for row in rows] == [
+        *(("1", "Anna"), ("2", "Xqz"), ("3", ""), ("4", "Tom"))
+    ]
+    scores = records(charlm("score", name_path, "-f", path, "--json").out)
+    assert [record["line"] for record in scores] == [1, 2, 3, 4]
+    for row, record in zip(rows, scores, strict=True):
+        assert float(row[1]) == pytest.approx(record["log_probability"], abs=5e-4)
+        assert float(row[3]) == pytest.approx(record["bits_per_character"], abs=5e-5)
+        assert int(row[5]) == record["tokens"]
+        assert int(row[6]) == record["unseen_tokens"]
+    (alone,) = records(charlm("score", name_path, "Xqz", "--json").out)
+    assert scores[1]["log_probability"] == pytest.approx(alone["log_probability"], abs=1e-5)
+
+
+def test_sorted_by_surprise_the_strangest_comes_first(
+    charlm: Any, name_path: Path, names: list[str]
+) -> None:
+    lines = "\n".join([*names[:20], "Qx#7zzq", *names[20:40]])
+    out = charlm("score", name_path, "-f", "-", "--sort", "surprise", input=lines).out
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert (rows[0][0], rows[0][-1]) == ("21", "Qx#7zzq")
+    surprises = [float(row[3]) for row in rows]
+    assert surprises == sorted(surprises, reverse=True)
+    assert len(rows) == 41
+
+
+def test_sentences_are_sorted_too(charlm: Any, name_path: Path) -> None:
+    out = charlm("score", name_path, "Anna", "Qx#7zzq", "--sort", "surprise", "--json").out
+    assert [record["text"] for record in records(out)] == ["Qx#7zzq", "Anna"]
+
+
+def test_tokens_of_the_lines_of_a_file(charlm: Any, name_path: Path) -> None:
+    out = charlm("score", name_path, "-f", "-", "--per-token", "--json", input="Anna\nTom\n").out
+    assert [record["text"] for record in records(out)] == ["Anna", "Tom"]
+
+
+def test_line_faults_name_the_line(charlm: Any, name_path: Path) -> None:
+    ran = charlm("score", name_path, "-f", "-", "--on-unknown", "error", input="Tom\nΩ\n", code=1)
+    assert "<stdin>, line 2: the model never saw 'Ω'" in ran.err
+
+
+def test_carriage_returns_are_said(charlm: Any, name_path: Path) -> None:
+    assert "CR LF" in charlm("score", name_path, "-f", "-", input="Tom\r\nAnna\r\n").err
+
+
+def test_sentences_or_a_file_are_needed(charlm: Any, name_path: Path) -> None:
+    for wrong in ([], ["Anna", "-f", "-"], ["Anna", "--next", "--per-token"]):
+        ran = charlm("score", name_path, *wrong, code=2)
+        assert "one of the two" in ran.err
+
+
+def test_a_probability_too_small_for_a_float_is_shown(charlm: Any, name_path: Path) -> None:
+    assert "\nP                   10^-" in charlm("score", name_path, "zzxq" * 80).out
