@@ -17,7 +17,7 @@ from charlm.config import ModelConfig, TrainConfig
 from charlm.corpus import Corpus
 from charlm.errors import OptionError, TextError
 from charlm.model import LanguageModel
-from charlm.planning import Machine, plan
+from charlm.planning import Machine, plan, tokens_per_second
 from charlm.training import Training
 
 BUDGETS = ("minutes", "epochs", "steps")
@@ -33,6 +33,18 @@ class Run:
     config: TrainConfig
     training: Training
     about: dict[str, Any]
+    machine: Machine
+
+    @property
+    def expected_seconds(self) -> float:
+        """About how long the whole budget takes, by the machine's measured speed."""
+        config = self.config
+        if config.minutes is not None:
+            return 60 * config.minutes
+        tokens = (config.epochs or 0.0) * self.corpus.train.events
+        if config.steps is not None:
+            tokens = float(config.steps * config.batch_size * config.bptt)
+        return tokens / tokens_per_second(self.model, self.machine)
 
     @property
     def bits_per_character(self) -> float:
@@ -79,7 +91,7 @@ def begin(
     if init_from is not None:
         _copy_weights(init_from, model)
     training = Training(model.to(machine.device), corpus, config, started)
-    return Run(corpus, model_config, config, training, _about(corpus))
+    return Run(corpus, model_config, config, training, _about(corpus), machine)
 
 
 def resume(
@@ -116,7 +128,7 @@ def resume(
     )
     if training.complete:
         raise OptionError("--resume: this run is complete; give a larger --minutes or --epochs")
-    return Run(corpus, checkpoint.model, config, training, about)
+    return Run(corpus, checkpoint.model, config, training, about, machine)
 
 
 def _same_architecture(model: ModelConfig, chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class View:
 
     def announce(self, run: "Run", output: str, resumed: bool) -> None:
         """What will be done and what was chosen, before the first step."""
+        past = run.training.history
+        self._valid = [record["valid_nats"] * run.bits_per_character for record in past]
         if self._quiet:
             return
         terminal.pairs(_plan_lines(run, output, resumed), sys.stderr)
@@ -172,15 +174,18 @@ def _plan_lines(run: "Run", output: str, resumed: bool) -> list[tuple[str, str]]
             f"batch {config.batch_size}, BPTT {config.bptt}, dropout {config.dropout:g}, learning "
             f"rate {config.learning_rate:g}, {config.precision}",
         ),
-        ("budget", f"{_budget(config)}{', goes on from its last step' if resumed else ''}"),
+        ("budget", _budget(run) + (", goes on from its last step" if resumed else "")),
         ("into", output),
     ]
 
 
-def _budget(config: Any) -> str:
+def _budget(run: "Run") -> str:
+    config, expected = run.config, duration(run.expected_seconds)
     if config.minutes is not None:
-        return f"{duration(config.minutes * 60)} in all"
-    return f"{config.epochs:g} epochs" if config.epochs is not None else f"{config.steps:,} steps"
+        return f"{expected} from the start of the command"
+    if config.epochs is not None:
+        return f"{config.epochs:g} epochs, about {expected}"
+    return f"{config.steps:,} steps, about {expected}"
 
 
 def _record(run: "Run", progress: "Progress") -> dict[str, Any]:
