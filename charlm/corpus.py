@@ -43,8 +43,16 @@ class Tokens:
     @property
     def unseen(self) -> int:
         """How many tokens were not in the vocabulary."""
+        return self._count(UNK)
+
+    @property
+    def sequences(self) -> int:
+        """How many sequences there are."""
+        return max(1, self._count(EOS) - self.per_line)
+
+    def _count(self, token: int) -> int:
         blocks = range(0, len(self.ids), 2**24)
-        return sum(int(np.count_nonzero(self.ids[at : at + 2**24] == UNK)) for at in blocks)
+        return sum(int(np.count_nonzero(self.ids[at : at + 2**24] == token)) for at in blocks)
 
 
 @dataclasses.dataclass(frozen=True)

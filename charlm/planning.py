@@ -13,11 +13,14 @@ from typing import Any
 
 import torch
 
-from charlm.config import GATES, LARGEST, ModelConfig, TrainConfig
+from charlm.config import ModelConfig, TrainConfig
 from charlm.corpus import Tokens
 
-SIZES = [32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048]
-TOKENS_PER_PARAMETER = 4.0  # of a budget in time: what the best model of that time has seen
+SIZES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048)
+TOKENS_PER_PARAMETER = 4.0  # what the best model for a budget has seen when it is spent
+PARAMETERS_PER_TOKEN = 4.0  # of the text, at most
+TOKENS_PER_STEP = 1152  # of a step over lines, about
+LARGE_VOCABULARY = 2_000  # from here on the softmax layer shares the embedding's weights
 REACHED = 0.4  # the share of the measured matrix-product rate that training reaches
 SLOWER = {  # cells without a fused kernel reach less of it
     "rnn": 1.5,
@@ -29,6 +32,7 @@ SLOWER = {  # cells without a fused kernel reach less of it
     "lstm-peephole": 1.5,
 }
 TYPICAL_MINUTES = 3.0
+BUDGETS = ("minutes", "epochs", "steps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,64 +91,60 @@ def plan(
 
     The number of parameters grows with the square root of the arithmetic that the budget allows
     (as in Hoffmann et al. 2022), and dropout with the logarithm of the passes over the text.
+    chosen: fields of both configurations by name; None is not chosen.
     """
-    chosen = dict(chosen)
-    if not any(chosen.get(name) for name in ("minutes", "epochs", "steps")):
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    if not any(name in chosen for name in BUDGETS):
         chosen["minutes"] = TYPICAL_MINUTES
     model = _model(tokens, vocabulary_size, machine, chosen)
-    training = _training(tokens, model, machine, chosen)
-    return model, training
-
-
-def _pick(cls: type[Any], chosen: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
-    names = {field.name for field in dataclasses.fields(cls)}
-    given = {k: v for k, v in chosen.items() if k in names and v is not None}
-    return cls(**{**defaults, **given})
+    return model, _training(tokens, model, machine, chosen)
 
 
 def _model(
     tokens: Tokens, vocabulary_size: int, machine: Machine, chosen: Mapping[str, Any]
 ) -> ModelConfig:
-    cell = chosen.get("cell") or "lstm"
-    layers = chosen.get("layers") or 1
-    many = vocabulary_size > 2_000
-    if chosen.get("minutes"):
-        work = 60 * chosen["minutes"] * REACHED * machine.rate / SLOWER[cell]
+    """The model whose parameters come nearest to those wanted."""
+    given = _fields(ModelConfig, chosen)
+    sizes = [given["hidden_size"]] if "hidden_size" in given else SIZES
+
+    def candidate(hidden_size: int) -> ModelConfig:
+        embedding_size = given.get("embedding_size")
+        fits = embedding_size in (None, hidden_size)
+        tied = given.get("tie_weights", fits and vocabulary_size > LARGE_VOCABULARY)
+        if embedding_size is None:
+            embedding_size = hidden_size if tied else min(hidden_size, 64)
+        fixed = {"hidden_size": hidden_size, "embedding_size": embedding_size, "tie_weights": tied}
+        return ModelConfig(
+            **{"vocabulary_size": vocabulary_size, "per_line": tokens.per_line, **given, **fixed}
+        )
+
+    wanted = _wanted(tokens, machine, chosen)
+    return min(map(candidate, sizes), key=lambda model: abs(math.log(_products(model) / wanted)))
+
+
+def _products(model: ModelConfig) -> int:
+    """Parameters that take part in a product at each token: all but the embedding, if not tied."""
+    looked_up = 0 if model.tie_weights else model.vocabulary_size * model.embedding_size
+    return model.parameters - looked_up
+
+
+def _wanted(tokens: Tokens, machine: Machine, chosen: Mapping[str, Any]) -> float:
+    """How many parameters the budget and the text can make use of."""
+    if "minutes" in chosen:
+        work = 60 * chosen["minutes"] * REACHED * machine.rate / SLOWER[chosen.get("cell", "lstm")]
         wanted = math.sqrt(work / 6 / TOKENS_PER_PARAMETER)
+    elif "epochs" in chosen:
+        wanted = chosen["epochs"] * tokens.events / TOKENS_PER_PARAMETER
     else:
-        passes = chosen.get("epochs") or 10.0
-        wanted = tokens.events * passes / TOKENS_PER_PARAMETER
-    wanted = min(wanted, 4.0 * tokens.events + 20_000)
-
-    def parameters(size: int) -> int:
-        rows = GATES[cell] * size
-        return layers * rows * 2 * size + vocabulary_size * size
-
-    hidden = chosen.get("hidden_size") or min(
-        SIZES, key=lambda size: abs(math.log(parameters(size) / wanted))
-    )
-    tied = chosen.get("tie_weights")
-    tied = many if tied is None else tied
-    embedding = hidden if tied else min(hidden, 64 if vocabulary_size <= 512 else 256)
-    defaults = {
-        "vocabulary_size": vocabulary_size,
-        "hidden_size": hidden,
-        "embedding_size": embedding,
-        "tie_weights": tied and chosen.get("embedding_size") in (None, hidden),
-        "per_line": tokens.per_line,
-    }
-    return _pick(ModelConfig, {**chosen, "tie_weights": None}, defaults)  # type: ignore[no-any-return]
+        wanted = chosen["steps"] * TOKENS_PER_STEP / TOKENS_PER_PARAMETER
+    return max(1.0, min(wanted, PARAMETERS_PER_TOKEN * tokens.events))
 
 
 def _training(
     tokens: Tokens, model: ModelConfig, machine: Machine, chosen: Mapping[str, Any]
 ) -> TrainConfig:
-    batch_size, bptt = (32, 64) if (chosen.get("minutes") or 9) > 2 else (24, 48)
-    if tokens.per_line:
-        length = tokens.characters / max(1, tokens.events) * 40
-        batch_size, bptt = 64 if length < 60 else 32, 128
-    batch_size = min(chosen.get("batch_size") or batch_size, LARGEST)
-    passes = _passes(tokens, model, machine, chosen, batch_size * (chosen.get("bptt") or bptt))
+    batch_size, bptt = _window(tokens, chosen)
+    passes = _passes(tokens, model, machine, chosen, batch_size * bptt)
     defaults = {
         "batch_size": batch_size,
         "bptt": bptt,
@@ -153,7 +153,15 @@ def _training(
         "precision": machine.precision,
         "threads": machine.threads,
     }
-    return _pick(TrainConfig, chosen, defaults)  # type: ignore[no-any-return]
+    return TrainConfig(**{**defaults, **_fields(TrainConfig, chosen)})
+
+
+def _window(tokens: Tokens, chosen: Mapping[str, Any]) -> tuple[int, int]:
+    """Batch size and BPTT: small windows for short budgets, for lines as many as make a step."""
+    if tokens.per_line:
+        length = max(1.0, tokens.events / max(1, tokens.sequences))
+        return min(256, max(16, round(TOKENS_PER_STEP / length / 8) * 8)), 128
+    return (24, 48) if chosen.get("minutes", TYPICAL_MINUTES) < TYPICAL_MINUTES else (32, 64)
 
 
 def _passes(
@@ -164,14 +172,20 @@ def _passes(
     tokens_per_step: int,
 ) -> float:
     """About how often the budget goes over the text."""
-    if chosen.get("epochs"):
+    if "epochs" in chosen:
         return float(chosen["epochs"])
-    if chosen.get("steps"):
-        return float(chosen["steps"] * tokens_per_step / tokens.events)
-    return float(60 * chosen["minutes"] * tokens_per_second(model, machine) / tokens.events)
+    if "steps" in chosen:
+        return float(chosen["steps"] * tokens_per_step / max(1, tokens.events))
+    seconds = 60 * chosen["minutes"]
+    return float(seconds * tokens_per_second(model, machine) / max(1, tokens.events))
 
 
 def tokens_per_second(model: ModelConfig, machine: Machine) -> float:
-    """About how fast the machine trains the model."""
-    work = 6 * (model.parameters - model.vocabulary_size * model.embedding_size)
-    return float(REACHED * machine.rate / SLOWER[model.cell] / work)
+    """About how fast the machine trains the model: six operations a parameter and token."""
+    return float(REACHED * machine.rate / SLOWER[model.cell] / (6 * _products(model)))
+
+
+def _fields(cls: type[Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the chosen values that are the configuration's."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    return {name: value for name, value in chosen.items() if name in names}
