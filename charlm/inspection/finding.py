@@ -79,7 +79,7 @@ def find_in(read: Iterable[Block], config: ModelConfig, labels: Labels) -> Found
     kind = Correlation if counted else Ranks
     halves: list[Statistics] = [kind(cells, len(sets)) for _ in range(2)]
     for block in read:
-        values, at = _bounded(block.values(), config), max(0, middle - block.start)
+        values, at = bounded(block.values(), config), max(0, middle - block.start)
         halves[0].add(values[:at], stacked[block.steps][:at])
         halves[1].add(values[at:], stacked[block.steps][at:])
     chosen, held_out = (half.strengths() for half in halves)
@@ -105,7 +105,7 @@ def _shuffled(draw: np.random.Generator, labels: Labels, middle: int) -> Labels:
     return np.concatenate([draw.permutation(labels[:middle]), draw.permutation(labels[middle:])])
 
 
-def _bounded(values: Array, config: ModelConfig) -> Array:
+def bounded(values: Array, config: ModelConfig) -> Array:
     """Between −1 and 1, in the same order: only the ReLU's values are not so already."""
     return values / (1 + np.abs(values)) if config.cell == "rnn-relu" else values
 
@@ -120,7 +120,7 @@ def _found(
     sign = 1 if chosen >= 0 else -1
     cell = Cell.at(column, config)
     return FoundCell(
-        cell, chosen >= 0, neutral + sign * float(chosen), neutral + sign * float(held_out)
+        cell, bool(chosen >= 0), neutral + sign * float(chosen), neutral + sign * float(held_out)
     )
 
 
