@@ -1,0 +1,217 @@
+"""`charlm train`: a text in, a checkpoint out; what it says before, during and after."""
+
+import json
+import os
+import pty
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pyte
+import pytest
+
+SMALL = ("--hidden-size", 16, "--batch-size", 4, "--bptt", 16, "--threads", 1)
+LOGGED = [
+    *("step", "epoch", "seconds", "train_nats", "valid_nats"),
+    *("gradient_norm", "learning_rate", "characters_per_second"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def show(master: int, screen: pyte.Screen) -> None:
+    """Feeds all that comes out of a terminal to a screen."""
+    stream = pyte.ByteStream(screen)
+    try:
+        while data := os.read(master, 2**16):
+            stream.feed(data)
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(master)
+
+
+def described(charlm: Any, path: str) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(charlm("info", path, "--json").out)
+    return record
+
+
+def test_only_a_text_and_a_budget(charlm: Any, cat_file: Path) -> None:
+    ran = charlm("train", cat_file, "--steps", 5, "--threads", 1)
+    assert ran.out == ""
+    assert "saved checkpoints/cats.safetensors" in ran.err
+    assert charlm("sample", "checkpoints/cats.safetensors", "--length", 9).out
+
+
+def test_the_plan_is_said_before_the_first_step(charlm: Any, cat_file: Path) -> None:
+    err = charlm("train", cat_file, "-o", "a.safetensors", "--steps", 5, *SMALL).err
+    lines = err.splitlines()
+    labels = [line.split("  ")[0] for line in lines[:6]]
+    assert labels == ["text", "tokens", "model", "training", "budget", "into"]
+    assert "characters to train on" in lines[0]
+    assert "to validate on" in lines[0]
+    assert "1 × 16 LSTM" in lines[2]
+    assert "a character)" in lines[2]
+    assert "batch 4, BPTT 16" in lines[3]
+    assert "5 steps, about " in lines[4]
+
+
+def test_a_text_too_small_for_the_model_is_said(charlm: Any) -> None:
+    Path("tiny.txt").write_text("The cat was full. " * 9, encoding="utf-8")
+    options = ("-o", "a.safetensors", "--steps", 1, *SMALL, "--hidden-size", 64)
+    ran = charlm("train", "tiny.txt", *options)
+    assert "learn it by heart" in ran.err
+
+
+def test_a_pipe_gets_plain_lines(charlm: Any, cat_file: Path) -> None:
+    err = charlm("train", cat_file, "-o", "a.safetensors", "--steps", 40, *SMALL).err
+    (last,) = [line for line in err.splitlines() if line.startswith("100%")]
+    for figure in ("step 40", "bits per character", "validation", "gradient norm", "clipped"):
+        assert figure in last
+    assert "\x1b" not in err
+    assert "\r" not in err
+
+
+def test_a_terminal_gets_a_live_view(cat_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from charlm.cli import charlm as group
+
+    screen = pyte.Screen(80, 30)
+    master, slave = pty.openpty()
+    reader = threading.Thread(target=show, args=(master, screen))
+    reader.start()
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    options = [str(option) for option in ("--steps", 60, *SMALL)]
+    with os.fdopen(slave, "w") as stderr, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stderr)
+        with pytest.raises(SystemExit) as ended:
+            group(["train", str(cat_file), "-o", "a.safetensors", *options])
+    reader.join()
+    assert not ended.value.code
+    lines = [line.rstrip() for line in screen.display]
+    (bar,) = [k for k, line in enumerate(lines) if line.startswith("━")]
+    assert "100 %" in lines[bar]
+    assert lines[bar].endswith("characters/s")
+    assert lines[bar + 1].split()[0::2][:2] == ["step", "training"]
+    for label in ("perplexity", "validation", "the best", "gradient norm", "learning rate"):
+        assert any(label in line for line in lines[bar + 1 : bar + 4]), label
+    assert lines[bar + 4].startswith("curve      █")
+    assert lines[bar + 5].startswith("sample     ")
+    assert lines[bar + 6].startswith("saved a.safetensors")
+
+
+def test_quiet_says_nothing(charlm: Any, cat_file: Path) -> None:
+    ran = charlm("train", cat_file, "-o", "a.safetensors", "--steps", 5, "--quiet", *SMALL)
+    assert (ran.out, ran.err) == ("", "")
+
+
+def test_the_log_has_a_json_object_a_line(charlm: Any, cat_file: Path) -> None:
+    options = ("--steps", 30, "--log", "log.jsonl", *SMALL)
+    charlm("train", cat_file, "-o", "a.safetensors", *options)
+    records = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
+    assert all(record.keys() >= set(LOGGED) for record in records)
+    assert records[-1]["step"] == 30
+    assert records[-1]["valid_nats"] > 0
+    assert [record["step"] for record in records] == sorted(record["step"] for record in records)
+
+
+def test_files_folders_and_stdin(charlm: Any, cat_text: str) -> None:
+    Path("folder").mkdir()
+    for name in ("a.txt", "b.txt"):
+        (Path("folder") / name).write_text(cat_text[:3000], encoding="utf-8")
+    ways = (["folder"], ["folder/a.txt", "folder/b.txt"], ["-"])
+    for texts in ways:
+        options = ("-o", "m.safetensors", "--force", "--steps", 2, *SMALL)
+        charlm("train", *texts, *options, input=cat_text[:6000])
+        corpus = described(charlm, "m.safetensors")["corpus"]
+        assert corpus["train_characters"] + corpus["valid_characters"] == 6000
+
+
+def test_validation_has_its_own_file_or_a_share(charlm: Any, cat_file: Path, cat_text: str) -> None:
+    Path("valid.txt").write_text(cat_text[:700], encoding="utf-8")
+    for option, characters in (
+        (["--valid", "valid.txt"], 700),
+        (["--valid-fraction", 0.25], len(cat_text) - int(len(cat_text) * 0.75)),
+    ):
+        options = ("-o", "m.safetensors", "--force", "--steps", 2, *option, *SMALL)
+        charlm("train", cat_file, *options)
+        assert described(charlm, "m.safetensors")["corpus"]["valid_characters"] == characters
+
+
+def test_per_line_every_tenth_line_validates(
+    charlm: Any, names_file: Path, names: list[str]
+) -> None:
+    options = ("-o", "m.safetensors", "--per-line", "--steps", 2, *SMALL)
+    assert "each line is a sequence" in charlm("train", names_file, *options).err
+    record = described(charlm, "m.safetensors")
+    assert record["model"]["per_line"] is True
+    held = sum(len(name) + 1 for name in names[9::10])
+    assert record["corpus"]["valid_characters"] == held
+
+
+@pytest.mark.parametrize("tokenizer", ["bytes", "words", "unigram", "bpe"])
+def test_any_tokens(charlm: Any, cat_file: Path, tokenizer: str) -> None:
+    sizes = ("--vocab-size", 320) if tokenizer in ("unigram", "bpe") else ()
+    options = ("-o", "m.safetensors", "--tokenizer", tokenizer, *sizes, "--steps", 3, *SMALL)
+    charlm("train", cat_file, *options)
+    assert described(charlm, "m.safetensors")["tokenizer"]["kind"] == tokenizer
+    assert "<UNK>" not in charlm("sample", "m.safetensors", "--length", 50).out
+
+
+def test_choices_reach_the_model(charlm: Any, cat_file: Path) -> None:
+    choices = ("--cell", "gru", "--layers", 2, "--embedding-size", 16, "--tie-weights")
+    training = ("--dropout", 0.3, "--clip", 0.5, "--seed", 7, "--learning-rate", 0.002)
+    options = ("-o", "m.safetensors", "--epochs", 0.1, *choices, *training, *SMALL)
+    charlm("train", cat_file, *options)
+    record = described(charlm, "m.safetensors")
+    model, config = record["model"], record["training"]
+    assert (model["cell"], model["layers"], model["hidden_size"]) == ("gru", 2, 16)
+    assert model["tie_weights"] is True
+    assert (config["dropout"], config["clip"], config["seed"]) == (0.3, 0.5, 7)
+    assert (config["learning_rate"], config["epochs"]) == (0.002, 0.1)
+
+
+def test_an_output_that_exists_is_asked_about(charlm: Any, cat_file: Path) -> None:
+    options = ("-o", "m.safetensors", "--steps", 2, *SMALL)
+    charlm("train", cat_file, *options)
+    before = Path("m.safetensors").read_bytes()
+    ran = charlm("train", cat_file, *options, code=2)
+    assert "--force" in ran.err
+    assert "--resume" in ran.err
+    assert Path("m.safetensors").read_bytes() == before
+    charlm("train", cat_file, *options, "--force")
+
+
+def test_resume_goes_on_with_a_larger_budget(charlm: Any, cat_file: Path) -> None:
+    charlm("train", cat_file, "-o", "m.safetensors", "--steps", 4, *SMALL)
+    ran = charlm("train", cat_file, "-o", "m.safetensors", "--resume", "--steps", 9, "--threads", 1)
+    assert "goes on from its last step" in ran.err
+    history = described(charlm, "m.safetensors")["history"]
+    assert history[-1]["step"] == 9
+    assert any(record["step"] <= 4 for record in history)
+
+
+def test_init_from_keeps_what_the_other_model_knows(
+    charlm: Any, cat_path: Path, cat_text: str
+) -> None:
+    Path("new.txt").write_text(cat_text[:4000].replace("cat", "ωcat"), encoding="utf-8")
+    options = ("-o", "m.safetensors", "--init-from", cat_path, "--steps", 3, "--threads", 1)
+    charlm("train", "new.txt", *options)
+    old, new = (described(charlm, path) for path in (str(cat_path), "m.safetensors"))
+    assert new["tokenizer"]["size"] == old["tokenizer"]["size"] + 1
+    assert new["model"]["hidden_size"] == old["model"]["hidden_size"]
+    charlm("train", "new.txt", "-o", "f.safetensors", "--steps", 3, *SMALL)
+    known, unknown = (
+        described(charlm, path)["history"][-1]["valid_nats"]
+        for path in ("m.safetensors", "f.safetensors")
+    )
+    assert known < unknown / 2
+
+
+def test_a_folder_that_is_missing_is_known_before_training(charlm: Any, cat_file: Path) -> None:
+    ran = charlm("train", cat_file, "-o", "nowhere/m.safetensors", "--steps", 2, code=2)
+    assert "nowhere" in ran.err
+    assert len(ran.err.splitlines()) == 1
