@@ -5,6 +5,7 @@ are caught here, once, and shown as one line.
 """
 
 import importlib
+import inspect
 import io
 import os
 import sys
@@ -40,7 +41,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
-        return command
+        return example_last(command)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         with shown_errors():  # a reader of --help may go away
@@ -49,6 +50,14 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         with shown_errors(debug=ctx.params["debug"]):
             return super().invoke(ctx)
+
+
+def example_last(command: click.Command) -> click.Command:
+    """Moves the example from a command's description to the end of its help page."""
+    description, mark, example = inspect.cleandoc(command.help or "").partition("\b\nExample:")
+    if mark:
+        command.help, command.epilog = description, mark + example
+    return command
 
 
 @contextmanager
@@ -114,6 +123,9 @@ def charlm(debug: bool) -> None:
       charlm sample names.safetensors --count 5
     """
     del debug
+
+
+example_last(charlm)
 
 
 def main() -> None:
