@@ -272,8 +272,8 @@ def context(model: "Model", passage: "Passage", options: Options) -> None:
         ]
         terminal.write_json({"view": "context", "predicted": predicted, "tokens": tokens})
     elif depth := paint.colours():
-        greatest = max([abs(strength) for strength in strengths], default=0.0) or 1.0
-        _paint(read, [sequential(abs(strength) / greatest) for strength in strengths], depth)
+        greatest = max(strengths, default=0.0) or 1.0
+        _paint(read, [sequential(strength / greatest) for strength in strengths], depth)
         legend = "".join(
             paint.painted(f" {greatest * k / 4:.2g} ", sequential(k / 4), depth) for k in range(5)
         )

@@ -1,0 +1,518 @@
+"""Looking inside: what is shown of a model is what the model does, and chance is not meaning."""
+
+import html
+import itertools
+import math
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import random_checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlm.api import Model
+from charlm.config import CELLS
+from charlm.errors import OptionError, TextError
+from charlm.inspection import colours, features, matching
+from charlm.inspection.activations import Cell, blocks, trace
+from charlm.inspection.features import FEATURES, matches, of_tokens
+from charlm.inspection.finding import Correlation, Ranks, find
+from charlm.inspection.gates import GATES_OF, gate_values, saturation
+from charlm.inspection.matching import match, throughout
+from charlm.inspection.passage import Passage
+from charlm.inspection.surprise import ScoredText, colour_of, expectations, surprise_map
+from charlm.scoring import TokenScore
+from charlm.tokenizers import EOS, KINDS
+
+TEXT = "The cat was full.\nThe cats, which already ate the fish, were happy.\n"
+
+
+def model_of(**options: Any) -> Model:
+    return Model(random_checkpoint(**options))
+
+
+def passage_of(model: Model, text: str = TEXT) -> Passage:
+    return Passage.of(model.tokenizer, text, model.per_line)
+
+
+# The text as the model reads it
+
+
+@pytest.mark.parametrize("tokenizer", KINDS)
+def test_pieces_are_the_text(tokenizer: str) -> None:
+    model = model_of(tokenizer=tokenizer)
+    text = "The cat was full.\nThe cats, were happy" if tokenizer == "words" else TEXT + "é€😀\t"
+    passage = passage_of(model, text)
+    assert passage.ids[0] == EOS
+    assert passage.ids[1:].tolist() == model.tokenizer.encode(text).tolist()
+    assert passage.text == text
+    offsets = passage.offsets()
+    for t, piece in enumerate(passage.pieces):
+        assert text[offsets[t] : offsets[t + 1]] == piece
+
+
+def test_per_line_every_line_is_a_sequence_and_empty_ones_are_none() -> None:
+    model = model_of(per_line=True)
+    passage = passage_of(model, "cat\n\n\nfish")
+    assert passage.pieces == [*"cat\n", *"fish\n"]
+    assert np.flatnonzero(passage.ids == EOS).tolist() == [0, 4, 9]
+
+
+def test_what_is_read_as_unk_is_shown_as_it_is() -> None:
+    passage = passage_of(model_of(), "c☃t")
+    assert passage.text == "c☃t"
+
+
+def test_lines_hold_all_tokens_once() -> None:
+    passage = passage_of(model_of(), "ab\n\ncd")
+    assert list(passage.lines()) == [(0, 3), (3, 4), (4, 6)]
+
+
+def test_a_position_is_the_token_that_holds_it() -> None:
+    passage = passage_of(model_of(tokenizer="bytes"), "a€b")
+    assert len(passage) == 5  # the sign of the euro is three bytes; the last completes it
+    assert [passage.token_at(position) for position in range(3)] == [0, 3, 4]
+    for position in (-1, 3):
+        with pytest.raises(OptionError, match=f"^--position {position}: .*characters 0 to 2$"):
+            passage.token_at(position)
+
+
+@pytest.mark.parametrize(("text", "per_line"), [("", False), ("\n\n", True)])
+def test_an_empty_text_is_refused(text: str, per_line: bool) -> None:
+    with pytest.raises(TextError, match=r"^the text is empty: there is nothing to look at$"):
+        passage_of(model_of(per_line=per_line), text)
+
+
+# What the cells do
+
+
+def paired(one: Any, other: Any) -> Any:
+    """The parts of two states, layer by layer."""
+    return zip(itertools.chain(*one), itertools.chain(*other), strict=True)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("length", [1, 7, 1000])
+def test_recorded_states_are_those_of_the_engine(cell: str, length: int) -> None:
+    model = model_of(cell=cell, layers=2)
+    passage = passage_of(model)
+    state = model.engine.initial_state(1)
+    _, state = model.engine.logits(passage.ids[:1, None], state)
+    steps = 0
+    for block in blocks(model.engine, passage.ids, length):
+        for t in range(len(block.ids)):
+            for before, part in paired(block.before, state):
+                np.testing.assert_array_equal(before[t], part[0])
+            _, state = model.engine.logits(block.ids[t : t + 1, None], state)
+            for after, part in paired(block.after, state):
+                np.testing.assert_array_equal(after[t], part[0])
+            steps += 1
+    assert steps == len(passage)
+
+
+def test_a_line_does_not_know_the_line_before_it() -> None:
+    model = model_of(per_line=True, cell="gru")
+    both = trace(model.engine, passage_of(model, "cat\nfish\n").ids, Cell(1, 3))
+    alone = trace(model.engine, passage_of(model, "fish\n").ids, Cell(1, 3))
+    np.testing.assert_array_equal(both[4:], alone)
+
+
+def test_an_lstm_shows_its_memory_and_others_their_state() -> None:
+    for cell, part in (("lstm", 1), ("lstm-peephole", 1), ("gru", 0), ("rnn", 0)):
+        model = model_of(cell=cell, layers=2)
+        (block,) = blocks(model.engine, passage_of(model).ids)
+        shown = block.after[1][part]
+        column = Cell(2, 4).column(model.engine.config)
+        expected = np.tanh(shown[:, 3]) if part else shown[:, 3]
+        np.testing.assert_array_equal(block.values()[:, column], expected)
+
+
+def test_cells_are_counted_from_one() -> None:
+    config = model_of(layers=2).engine.config
+    cells = [Cell.at(column, config) for column in range(24)]
+    assert [str(cell) for cell in (cells[0], cells[11], cells[12], cells[23])] == [
+        "1:1",
+        "1:12",
+        "2:1",
+        "2:12",
+    ]
+    assert [cell.column(config) for cell in cells] == list(range(24))
+    assert [Cell.parse(str(cell), config) for cell in cells] == cells
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("17", "--cell-index '17': write LAYER:NUMBER, both from 1, as in 1:17"),
+        ("1:x", "--cell-index '1:x': write LAYER:NUMBER, both from 1, as in 1:17"),
+        ("0:1", "--cell-index 0:1: the model has layers 1 to 2"),
+        ("3:1", "--cell-index 3:1: the model has layers 1 to 2"),
+        ("2:0", "--cell-index 2:0: layer 2 has cells 1 to 12"),
+        ("2:13", "--cell-index 2:13: layer 2 has cells 1 to 12"),
+    ],
+)
+def test_a_cell_that_does_not_exist_is_refused(text: str, message: str) -> None:
+    with pytest.raises(OptionError, match=f"^{re.escape(message)}$"):
+        Cell.parse(text, model_of(layers=2).engine.config)
+
+
+# Surprise
+
+
+@pytest.mark.parametrize("tokenizer", KINDS)
+@pytest.mark.parametrize("per_line", [False, True])
+def test_bits_add_up_to_the_score(tokenizer: str, per_line: bool) -> None:
+    model = model_of(tokenizer=tokenizer, per_line=per_line)
+    seen = expectations(model.engine, passage_of(model))
+    texts = TEXT.splitlines() if per_line else [TEXT]
+    scored = -sum(score.log_probability for score in model.scores(texts))
+    assert seen.bits.sum() * math.log(2) == pytest.approx(scored, rel=1e-5)
+
+
+def test_what_was_expected_is_what_next_gives(cat_model: Model) -> None:
+    text = "The cats, which"
+    seen = expectations(cat_model.engine, passage_of(cat_model, text), count=5)
+    for t in (0, 4, len(text) - 1):
+        expected = cat_model.next_tokens(text[:t], count=5)
+        assert seen.likeliest[t].tolist() == [token.token for token in expected]
+        assert seen.probabilities[t] == pytest.approx([math.exp(-x.nats) for x in expected])
+    ranks = [token.rank for token in cat_model.token_scores(text)]
+    assert seen.ranks.tolist() == ranks
+
+
+def test_the_greatest_surprise_is_the_foreign_letter(cat_model: Model) -> None:
+    text = "The cat was fudl.\n"
+    seen = expectations(cat_model.engine, passage_of(cat_model, text))
+    assert text.index("d") in seen.greatest(2)
+    bits = seen.bits[seen.greatest(10)]
+    assert (np.diff(bits) <= 0).all()
+
+
+def test_long_texts_are_read_in_windows_alike() -> None:
+    model = model_of()
+    text = TEXT * 12
+    seen = expectations(model.engine, passage_of(model, text))
+    assert seen.bits.sum() * math.log(2) == pytest.approx(-model.score(text).log_probability)
+
+
+# In a notebook
+
+
+def test_a_score_shows_itself_as_a_map(cat_model: Model) -> None:
+    score = cat_model.score("The cat was full.")
+    shown = score._repr_html_()
+    titles = re.findall(r'title="([\d.]+) bits, rank (\d+)">(.)</span>', shown)
+    assert "".join(piece for _, _, piece in titles) == "The cat was full."
+    total = sum(float(bits) for bits, _, _ in titles)
+    assert total == pytest.approx(-score.log_probability / math.log(2), abs=0.1)
+    assert f"in all {-score.log_probability / math.log(2):.1f} bits" in shown
+
+
+def test_the_map_escapes_what_it_shows(cat_model: Model) -> None:
+    score = cat_model.score("The cat")
+    tokens = [TokenScore(2, "</style><script>&\"'\n", 1.0, 1)]
+    hostile = ScoredText(**{**vars(score), "token_scores": lambda: tokens})
+    shown = surprise_map(hostile)
+    assert "<script>" not in shown
+    assert html.escape("</style><script>&\"'") + "␊" in shown
+
+
+def test_a_score_is_the_same_with_and_without_its_map(cat_model: Model) -> None:
+    assert cat_model.score("The cat").to_json() == cat_model.scores(["The cat"])[0].to_json()
+
+
+# Colours
+
+
+@pytest.mark.parametrize("scale", [colours.sequential, colours.diverging])
+def test_equal_steps_look_equal(scale: Any) -> None:
+    for low, high in ((0.0, 1.0), (-1.0, 0.0)) if scale is colours.diverging else ((0.0, 1.0),):
+        ramp = [colours.to_oklab(scale(low + (high - low) * k / 21)) for k in range(22)]
+        steps = [colours.difference(one, other) for one, other in itertools.pairwise(ramp)]
+        assert max(steps) < 1.35 * min(steps)  # 8 bits a colour round
+
+
+def test_the_scale_rises_in_lightness_for_every_eye() -> None:
+    """Viénot, Brettel and Mollon 1999: what is left of a colour without one kind of cone."""
+    blindness = {
+        "red": ((0.11238, 0.88762, 0.0), (0.11238, 0.88762, 0.0), (0.00401, -0.00401, 1.0)),
+        "green": ((0.29275, 0.70725, 0.0), (0.29275, 0.70725, 0.0), (-0.02234, 0.02234, 1.0)),
+    }
+    for matrix in blindness.values():
+        seen = []
+        for k in range(22):
+            light = [(part / 255) ** 2.2 for part in colours.sequential(k / 21)]
+            mixed = [sum(a * b for a, b in zip(row, light, strict=True)) for row in matrix]
+            coded = tuple(round(255 * min(max(part, 0), 1) ** (1 / 2.2)) for part in mixed)
+            seen.append(colours.to_oklab(coded))  # type: ignore[arg-type]
+        steps = [colours.difference(one, other) for one, other in itertools.pairwise(seen)]
+        assert min(steps) > 0.5 * max(steps)
+        assert all(one[0] < other[0] for one, other in itertools.pairwise(seen))
+
+
+def test_text_can_be_read_on_every_colour() -> None:
+    for k in range(-20, 21):
+        for colour in (colours.sequential(k / 20), colours.diverging(k / 20)):
+            assert colours.contrast(colour, colours.ink(colour)) >= 4.5  # WCAG 2, AA
+
+
+def test_the_fixed_colours_of_a_terminal_are_found() -> None:
+    for number in (17, 21, 100, 208, 230, 240, 254):
+        assert colours.of_256(colours.fixed_colour(number)) == number
+
+
+def test_what_lies_outside_the_scale_is_cut() -> None:
+    assert colour_of(99.0) == colour_of(math.inf) == colours.sequential(1.0)
+    assert colours.diverging(-7.0) == colours.diverging(-1.0)
+
+
+# Features
+
+LABELLED = {
+    "line-position": ("ab\nc\n", [1, 2, 0, 1, 0]),
+    "quotes": ('a "b" c', [0, 0, 1, 1, 0, 0, 0]),
+    "brackets": ("f(x[1])]y", [0, 1, 1, 1, 1, 1, 0, 0, 0]),
+    "bracket-depth": ("f(x[1])]y", [0, 1, 1, 2, 2, 1, 0, 0, 0]),
+    "capital": ("Aé É", [1, 0, 0, 1]),
+    "space": ("a b\tc\n", [0, 1, 0, 1, 0, 1]),
+    "vowel": ("Aèbyi", [1, 1, 0, 0, 1]),
+    "digit": ("a1 2b", [0, 1, 0, 1, 0]),
+    "word-start": ("ab c1-d", [1, 0, 0, 1, 0, 0, 1]),
+}
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_features_are_what_their_names_say(name: str) -> None:
+    text, expected = LABELLED[name]
+    labels = FEATURES[name](text)
+    assert labels.astype(int).tolist() == expected
+
+
+def test_an_empty_line_closes_the_quotation() -> None:
+    assert features.quotes("“a\nb\n\nc").tolist() == [True] * 5 + [False] * 2
+
+
+def test_a_feature_of_a_regular_expression() -> None:
+    labels = matches(r"wh\w+|^b")("a which\nbb")
+    assert np.flatnonzero(labels).tolist() == [2, 3, 4, 5, 6, 8]
+
+
+def test_a_broken_expression_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"^--find-regex '\(a': not a regular expression, "):
+        matches("(a")
+
+
+def test_a_token_has_the_feature_of_its_last_character() -> None:
+    passage = passage_of(model_of(tokenizer="words"), "The cat was full.\n")
+    labels = of_tokens(FEATURES["line-position"], passage)
+    assert labels.tolist() == [3, 7, 11, 16, 17, 0]
+
+
+def test_per_line_every_line_starts_afresh() -> None:
+    passage = passage_of(model_of(per_line=True), '"(a\nb')
+    assert of_tokens(FEATURES["quotes"], passage).tolist() == [True] * 4 + [False] * 2
+    assert (
+        of_tokens(FEATURES["brackets"], passage).tolist() == [False, True, True, True] + [False] * 2
+    )
+
+
+# Finding
+
+VALUES = st.lists(st.tuples(st.integers(-500, 500), st.booleans()), min_size=2, max_size=40).filter(
+    lambda rows: len({label for _, label in rows}) == 2
+)
+
+
+@given(VALUES)
+def test_auroc_is_the_chance_that_a_higher_value_has_the_feature(rows: Any) -> None:
+    values = np.array([[value / 500] for value, _ in rows], np.float32)
+    labels = np.array([[label] for _, label in rows])
+    ranks = Ranks(cells=1, sets=1)
+    ranks.add(values[:1], labels[:1])
+    ranks.add(values[1:], labels[1:])
+    pairs = [
+        (high > low) + (high == low) / 2
+        for high, low in itertools.product(values[labels], values[~labels])
+    ]
+    assert ranks.strengths()[0, 0] + 0.5 == pytest.approx(sum(pairs) / len(pairs))
+
+
+def test_correlation_is_pearsons() -> None:
+    draw = np.random.default_rng(3)
+    values = draw.normal(0, 1, (500, 4)).astype(np.float32)
+    values[:, 3] = 0.25  # a cell that never moves
+    labels = values[:, :2] * 3 + draw.normal(0, 1, (500, 2))
+    sums = Correlation(cells=4, sets=2)
+    for part in np.split(np.arange(500), [1, 200]):
+        sums.add(values[part], labels[part])
+    expected = np.corrcoef(labels.T, values[:, :3].T)[:2, 2:]
+    np.testing.assert_allclose(sums.strengths()[:, :3], expected, atol=1e-7)
+    assert not sums.strengths()[:, 3].any()
+
+
+def test_a_cell_that_knows_is_found_and_shuffled_labels_find_nothing(cat_model: Model) -> None:
+    passage = passage_of(cat_model, TEXT * 30)
+    labels = of_tokens(FEATURES["space"], passage)
+    found = find(cat_model.engine, passage, labels)
+    assert found.measure == "AUROC"
+    assert len(found.cells) == 32
+    assert found.cells[0].held_out > 0.75
+    chosen = [one.chosen for one in found.cells]
+    assert chosen == sorted(chosen, reverse=True)
+    assert all(0.5 <= one.chosen < 0.65 for one in found.shuffled)
+    assert all(0.4 < one.held_out < 0.6 for one in found.shuffled)
+
+
+def test_the_position_in_the_line_is_measured_by_correlation(cat_model: Model) -> None:
+    passage = passage_of(cat_model, TEXT * 30)
+    found = find(cat_model.engine, passage, of_tokens(FEATURES["line-position"], passage))
+    assert found.measure == "correlation"
+    best = found.cells[0]
+    values = trace(cat_model.engine, passage.ids, best.cell)
+    half = len(passage) // 2
+    labels = of_tokens(FEATURES["line-position"], passage)
+    exact = np.corrcoef(values[half:], labels[half:])[0, 1]
+    assert best.held_out == pytest.approx(exact if best.rising else -exact, abs=1e-6)
+
+
+def test_cells_without_bound_can_be_found_too() -> None:
+    model = model_of(cell="rnn-relu")
+    passage = passage_of(model, TEXT * 10)
+    found = find(model.engine, passage, of_tokens(FEATURES["space"], passage))
+    assert found.cells[0].held_out > 0.6
+
+
+def test_a_feature_that_is_not_in_the_text_is_refused() -> None:
+    model = model_of()
+    passage = passage_of(model, "cat 1 " + "fish " * 8)
+    with pytest.raises(TextError) as caught:
+        find(model.engine, passage, of_tokens(FEATURES["digit"], passage))
+    assert str(caught.value) == (
+        "the second half of the text cannot tell the feature: it is everywhere the same there; "
+        "give a longer text"
+    )
+
+
+# Gates
+
+
+def next_state(model: Model, layer: int, block: Any, gates: dict[str, Any]) -> list[Any]:
+    """The state after each step, from the state before it and the gates, by the equations."""
+    weights = {
+        name: model.checkpoint.weights[f"rnn.{name}_l{layer}"].astype(np.float64)
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    }
+    embedded = model.checkpoint.weights["embedding.weight"][block.ids]
+    size = model.engine.config.hidden_size
+    x = block.after[layer - 1][0] if layer else embedded
+    rows = (
+        slice(2 * size, 3 * size) if "reset" in gates or "output" in gates else slice(-size, None)
+    )
+    from_x = x @ weights["weight_ih"][rows].T + weights["bias_ih"][rows]
+    before = block.before[layer][0]
+
+    def from_state(state: Any) -> Any:
+        return state @ weights["weight_hh"][rows].T + weights["bias_hh"][rows]
+
+    update = gates["update"]
+    if "output" in gates:
+        candidate = np.tanh(from_x + from_state(before))
+        c = update * candidate + gates["forget"] * block.before[layer][1]
+        return [gates["output"] * np.tanh(c), c]
+    reset = gates.get("reset", 1.0)
+    cell = model.engine.config.cell
+    inside = from_state(reset * before) if cell == "gru-reset-before" else from_state(before)
+    candidate = np.tanh(from_x + (reset * inside if cell == "gru" else inside))
+    return [update * candidate + (1 - update) * before]
+
+
+@pytest.mark.parametrize("cell", GATES_OF)
+def test_the_gates_shown_are_those_that_made_the_states(cell: str) -> None:
+    model = model_of(cell=cell, layers=2)
+    (block,) = blocks(model.engine, passage_of(model).ids)
+    found: list[dict[str, Any]] = [{}, {}]
+    names = list(GATES_OF[cell])
+    for layer, number, values in gate_values(model.engine.config, model.checkpoint.weights, block):
+        found[layer][names[number]] = values
+    for layer, gates in enumerate(found):
+        state = next_state(model, layer, block, gates)
+        for expected, part in zip(state, block.after[layer], strict=True):
+            np.testing.assert_allclose(part, expected, atol=2e-6)
+
+
+def test_saturation_is_a_share_of_time() -> None:
+    model = model_of(cell="lstm", layers=2)
+    passage = passage_of(model)
+    found = saturation(model.engine, model.checkpoint.weights, passage.ids)
+    assert [(one.layer, one.gate) for one in found] == [
+        (layer, gate) for layer in (1, 2) for gate in ("update", "forget", "output")
+    ]
+    (block,) = blocks(model.engine, passage.ids)
+    _, _, values = next(iter(gate_values(model.engine.config, model.checkpoint.weights, block)))
+    np.testing.assert_allclose(found[0].left, (values < 0.1).mean(axis=0))
+    np.testing.assert_allclose(found[0].right, (values > 0.9).mean(axis=0))
+
+
+@pytest.mark.parametrize("cell", sorted(set(CELLS) - set(GATES_OF)))
+def test_a_cell_without_gates_is_refused(cell: str) -> None:
+    model = model_of(cell=cell)
+    with pytest.raises(OptionError) as caught:
+        saturation(model.engine, model.checkpoint.weights, passage_of(model).ids)
+    assert str(caught.value) == (
+        f"--view gates: a model of {cell} cells has no gates; "
+        "those of gru, gru-reset-before, gru-simple, lstm, lstm-peephole have"
+    )
+
+
+# Matching
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=30), st.integers(1, 30))
+def test_on_throughout_is_on_at_every_step(rows: list[int], length: int) -> None:
+    length = min(length, len(rows))
+    bits = np.array(rows, np.uint8)[:, None]
+    expected = [
+        int(np.bitwise_and.reduce(bits[at : at + length, 0]))
+        for at in range(len(rows) - length + 1)
+    ]
+    assert throughout(bits, length)[:, 0].tolist() == expected
+
+
+def test_places_are_ranked_by_cells_shared_and_then_by_others(cat_model: Model) -> None:
+    passage = passage_of(cat_model, TEXT * 12)
+    begin = TEXT.index("which")
+    end, threshold = begin + 5, 0.3
+    found = match(cat_model.engine, passage.ids, begin, end, threshold)
+    (block,) = blocks(cat_model.engine, passage.ids)
+    on = block.values() >= threshold
+    wanted = on[begin:end].all(axis=0)
+    columns = [cell.column(cat_model.engine.config) for cell in found.cells]
+    assert columns == np.flatnonzero(wanted).tolist()
+    for place in found.places:
+        there = on[place.begin : place.end].all(axis=0)
+        assert (place.shared, place.others) == ((there & wanted).sum(), (there & ~wanted).sum())
+    order = [(-place.shared, place.others, place.begin) for place in found.places]
+    assert order == sorted(order)
+    assert len(found.places) == 50
+    spans = sorted([(begin, end), *((place.begin, place.end) for place in found.places)])
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(spans))
+    assert "whic" in "".join(passage.pieces[found.places[0].begin : found.places[0].end])
+
+
+def test_ones_are_counted_in_parts() -> None:
+    bits = np.random.default_rng(0).integers(0, 256, (2**16 + 5, 2)).astype(np.uint8)
+    mask = np.array([0b10110001, 0b11111111], np.uint8)
+    expected = np.unpackbits(bits & mask, axis=1).sum(axis=1)
+    assert (matching._count(bits, mask) == expected).all()
+
+
+def test_a_threshold_that_no_cell_reaches_is_refused() -> None:
+    model = model_of()
+    with pytest.raises(OptionError) as caught:
+        match(model.engine, passage_of(model).ids, 0, 9, 1.5)
+    assert str(caught.value) == (
+        "--threshold 1.5: no cell is so high throughout the span; "
+        "give a lower one or a shorter span"
+    )
