@@ -5,12 +5,12 @@ are caught here, once, and shown as one line.
 """
 
 import importlib
-import inspect
 import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from inspect import cleandoc
 from typing import Any, NoReturn
 
 import click
@@ -54,7 +54,7 @@ class Commands(click.Group):
 
 def example_last(command: click.Command) -> click.Command:
     """Moves the example from a command's description to the end of its help page."""
-    description, mark, example = inspect.cleandoc(command.help or "").partition("\b\nExample:")
+    description, mark, example = cleandoc(command.help or "").partition("\b\nExample:")
     if mark:
         command.help, command.epilog = description, mark + example
     return command
