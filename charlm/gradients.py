@@ -176,6 +176,13 @@ class Clipping:
         places = np.searchsorted(reached, np.array(shares) - 1e-12)
         return [float(self.norms[order[min(place, len(order) - 1)]]) for place in places]
 
+    def histogram(self, bins: int) -> tuple[Exact, Exact]:
+        """Edges (bins + 1,), equal ratios apart, and which share of the steps lies between."""
+        above = np.maximum(self.norms, 1e-12)
+        low, high = np.log(above.min()) - 1e-9, np.log(above.max()) + 1e-9
+        counts, edges = np.histogram(np.log(above), bins, (low, high), weights=self.steps)
+        return np.exp(edges), counts / self.steps.sum()
+
 
 def read_log(lines: Iterable[str], name: str) -> Clipping:
     """What `charlm train --log` wrote; raises TextError, which says the line, if it is no log."""

@@ -25,6 +25,7 @@ COMMANDS = {
     "info": "charlm.cli.info",
     "inspect": "charlm.cli.inspect",
     "probe": "charlm.cli.probe",
+    "gradients": "charlm.cli.gradients",
     "tokenize": "charlm.cli.tokenize",
 }
 

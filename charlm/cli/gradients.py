@@ -1,0 +1,212 @@
+"""`charlm gradients`: how far back the gradient reaches, and how often it was clipped."""
+
+import string
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlm.cli.options import encoding_option, json_option, on_unknown_option
+from charlm.config import CELLS
+from charlm.errors import OptionError
+
+if TYPE_CHECKING:
+    from charlm.gradients import Clipping, Flow
+
+UNTRAINED = ("rnn", "gru", "lstm")  # shown where neither checkpoints nor cells are named
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+BINS = 12
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.argument("checkpoints", nargs=-1, type=click.Path(), metavar="[CHECKPOINT...]")
+@click.option(
+    "--cell", "cells", multiple=True, type=click.Choice(CELLS), help="A cell not yet trained."
+)
+@click.option(
+    "--hidden-size",
+    type=click.IntRange(1, 4096),
+    default=128,
+    metavar="N",
+    help="Units of a layer of the cells not yet trained.  [default: 128]",
+)
+@click.option(
+    "--layers",
+    type=click.IntRange(1, 16),
+    default=1,
+    metavar="N",
+    help="Their layers.  [default: 1]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=1,
+    metavar="N",
+    help="Seed of their weights.  [default: 1]",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(2, 2000),
+    default=100,
+    metavar="N",
+    help="How many steps to go back.  [default: 100]",
+)
+@click.option(
+    "--positions",
+    type=click.IntRange(min=1, max=4096),
+    default=32,
+    metavar="N",
+    help="Average over so many places of the text.  [default: 32]",
+)
+@click.option("--log", type=click.Path(), help="Show the clipping in a log of `train --log`.")
+@on_unknown_option
+@encoding_option
+@json_option
+def command(text: str | None, checkpoints: tuple[str, ...], **options: Any) -> None:
+    """Show how the gradient vanishes or explodes on its way back through time.
+
+    TEXT is a file or - (standard input). For each CHECKPOINT and each --cell not yet trained
+    (without either: rnn, gru and lstm): the norm of the gradient of the loss at a step with
+    respect to the state k steps earlier, against k, layer by layer. The picture's ordinate is
+    logarithmic, so that a straight line is a constant factor a step.
+
+    \b
+    Example:
+      charlm gradients corpora/names/names.txt --cell rnn --cell lstm --steps 50
+    """
+    if text is None and not options["log"]:
+        raise OptionError("give a TEXT to measure on, or --log FILE")
+    if text is not None:
+        _show_flows(_flows(text, checkpoints, options), options)
+    if options["log"]:
+        _show_clipping(_clipping(options["log"]), options)
+
+
+def _flows(text: str, checkpoints: tuple[str, ...], options: dict[str, Any]) -> "list[Flow]":
+    """Every checkpoint's flow over the text, then every untrained cell's."""
+    from charlm.text import open_text
+
+    whole = "".join(open_text([text], options["encoding"]).chunks())
+    cells = options["cells"] or (() if checkpoints else UNTRAINED)
+    return [
+        *(_of_checkpoint(path, whole, options) for path in checkpoints),
+        *(_of_cell(cell, whole, options) for cell in cells),
+    ]
+
+
+def _of_checkpoint(path: str, text: str, options: dict[str, Any]) -> "Flow":
+    from charlm.api import load
+    from charlm.gradients import network
+
+    model = load(path)
+    model.encode(text, on_unknown=options["on_unknown"])
+    return _flow(network(model.checkpoint), model.tokenizer, text, path, options)
+
+
+def _of_cell(cell: str, text: str, options: dict[str, Any]) -> "Flow":
+    """With the characters of the text as its vocabulary."""
+    import torch
+
+    from charlm.config import ModelConfig
+    from charlm.model import LanguageModel
+    from charlm.tokenizers import train_tokenizer
+
+    tokenizer = train_tokenizer("characters", [text], 1, None)
+    torch.manual_seed(options["seed"])
+    config = ModelConfig(
+        vocabulary_size=tokenizer.size,
+        cell=cell,
+        layers=options["layers"],
+        hidden_size=options["hidden_size"],
+    )
+    return _flow(LanguageModel(config), tokenizer, text, f"{cell}, untrained", options)
+
+
+def _flow(model: Any, tokenizer: Any, text: str, name: str, options: dict[str, Any]) -> "Flow":
+    from charlm.corpus import tokenize
+    from charlm.gradients import flow, windows
+    from charlm.text import lines_where
+
+    per_line = model.config.per_line
+    documents = [lines_where(iter([text]), lambda _: True)] if per_line else [[text]]
+    ids = tokenize(documents, tokenizer, per_line).ids
+    steps = options["steps"]
+    columns = windows(ids, steps, options["positions"], per_line=per_line)
+    return flow(model, columns, steps, name)
+
+
+def _show_flows(flows: "list[Flow]", options: dict[str, Any]) -> None:
+    from charlm.cli import terminal
+    from charlm.cli.chart import log_chart
+
+    rows = [(flow, layer) for flow in flows for layer in range(len(flow.norms))]
+    if options["as_json"]:
+        for flow, layer in rows:
+            terminal.write_json(_record(flow, layer))
+        return
+    if len(rows) > len(string.ascii_letters):
+        raise OptionError(f"{len(rows)} curves are too many for one picture; give fewer, or --json")
+    curves = dict(
+        zip(string.ascii_letters, (flow.mean[k].tolist() for flow, k in rows), strict=False)
+    )
+    terminal.write(
+        "gradient of the loss with respect to the state k steps earlier, its norm by k\n"
+    )
+    terminal.write("".join(f"{line}\n" for line in log_chart(curves)) + "\n")
+    middle = max(1, options["steps"] // 10)
+    columns = ["", "model", "layer", "k = 1", f"k = {middle}", f"k = {options['steps']}", "a step"]
+    cells = (_row(letter, *row, middle) for letter, row in zip(curves, rows, strict=True))
+    terminal.table(columns, cells, right=range(2, len(columns)))
+    positions = flows[0].norms.shape[2]
+    terminal.write(f"mean norms over {positions} places; a step: the factor of a fitted line\n")
+
+
+def _row(letter: str, flow: "Flow", layer: int, middle: int) -> list[str]:
+    norms = flow.mean[layer]
+    figures = [f"{norms[k]:.3g}" for k in (0, middle - 1, -1)]
+    return [letter, flow.name, str(layer + 1), *figures, f"× {flow.factors()[layer]:.3f}"]
+
+
+def _record(flow: "Flow", layer: int) -> dict[str, Any]:
+    factor = float(flow.factors()[layer])
+    return {
+        "model": flow.name,
+        "cell": flow.cell,
+        "layer": layer + 1,
+        "positions": flow.norms.shape[2],
+        "steps_back": flow.steps.tolist(),
+        "gradient_norm": flow.mean[layer].tolist(),
+        "factor_per_step": factor if factor == factor else None,
+    }
+
+
+def _clipping(path: str) -> "Clipping":
+    from charlm.gradients import read_log
+
+    with open(path, encoding="utf-8", errors="replace") as lines:
+        return read_log(lines, path)
+
+
+def _show_clipping(clipping: "Clipping", options: dict[str, Any]) -> None:
+    from charlm.cli import terminal
+    from charlm.cli.chart import bars
+
+    quantiles = clipping.quantiles(QUANTILES)
+    steps = int(clipping.steps.sum())
+    if options["as_json"]:
+        named = {
+            f"p{share * 100:.0f}": value for share, value in zip(QUANTILES, quantiles, strict=True)
+        }
+        record = {"steps": steps, "share_clipped": clipping.clipped}
+        terminal.write_json({"log": options["log"], **record, "gradient_norm_quantiles": named})
+        return
+    edges, shares = clipping.histogram(BINS)
+    labels = [f"{a:.3g} to {b:.3g}" for a, b in pairwise(edges)]
+    shown = ", ".join(f"{q:.3g} ({s:.0%})" for s, q in zip(QUANTILES, quantiles, strict=True))
+    terminal.write(
+        f"{options['log']}: {steps:,} steps, {clipping.clipped:.1%} of them clipped\n"
+        "gradient's norm before clipping (each record's mean), share of the steps:\n"
+        + "".join(f"{line}\n" for line in bars(labels, shares.tolist()))
+        + f"below which lie so many: {shown}\n"
+    )

@@ -1,0 +1,1 @@
+"""Tests of the commands; a package, so that a command and a module may have one name."""

@@ -1,0 +1,127 @@
+"""`charlm gradients`: vanishing and exploding gradients, and clipping."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import random_checkpoint
+
+from charlm.cli.chart import bars, log_chart
+
+
+def test_untrained_cells_share_one_picture(charlm: Any, cat_file: Path) -> None:
+    out = charlm("gradients", cat_file, "--hidden-size", 16, "--steps", 30, "--positions", 4).out
+    lines = out.splitlines()
+    assert any("┤" in line and "a" in line for line in lines)
+    assert "└──────" in out
+    assert [line.split()[1] for line in lines if "untrained" in line] == ["rnn,", "gru,", "lstm,"]
+    assert "k = 30" in out
+    assert "\x1b" not in out
+
+
+def test_checkpoints_and_cells_stand_layer_by_layer(
+    charlm: Any, cat_file: Path, cat_path: Path
+) -> None:
+    arguments = ("gradients", cat_file, cat_path, "--cell", "gru-simple", "--layers", 2)
+    small = ("--steps", 8, "--positions", 3, "--hidden-size", 8, "--json")
+    records = [json.loads(line) for line in charlm(*arguments, *small).out.splitlines()]
+    assert [(record["cell"], record["layer"]) for record in records] == [
+        ("lstm", 1),
+        ("gru-simple", 1),
+        ("gru-simple", 2),
+    ]
+    for record in records:
+        assert record["steps_back"] == [*range(1, 9)]
+        assert len(record["gradient_norm"]) == 8
+        assert min(record["gradient_norm"]) > 0
+        assert record["positions"] == 3
+    assert records[0]["model"] == str(cat_path)
+    assert charlm(*arguments, *small).out == charlm(*arguments, *small).out
+
+
+def test_a_per_line_model_stays_within_lines(
+    charlm: Any, names_file: Path, name_path: Path
+) -> None:
+    record = json.loads(charlm("gradients", names_file, name_path, "--steps", 4, "--json").out)
+    assert record["cell"] == "gru"
+    said = charlm("gradients", names_file, name_path, "--steps", 50, code=1).err
+    assert "no line of the text has 50 tokens" in said
+
+
+def test_a_log_tells_of_clipping(charlm: Any, cat_file: Path, tmp_path: Path) -> None:
+    log = tmp_path / "run.jsonl"
+    small = ("--hidden-size", 8, "--batch-size", 4, "--bptt", 8, "--clip", 0.2, "--quiet")
+    output = ("-o", tmp_path / "a.safetensors", "--log", log)
+    charlm("train", cat_file, "--steps", 60, *small, *output)
+    out = charlm("gradients", "--log", log).out
+    assert "60 steps" in out
+    assert "% of them clipped" in out
+    assert "█" in out
+    record = json.loads(charlm("gradients", "--log", log, "--json").out)
+    last = [json.loads(line) for line in log.read_text().splitlines()]
+    assert record["steps"] == 60
+    assert 0 < record["share_clipped"] <= 1
+    assert record["gradient_norm_quantiles"]["p100"] == max(r["gradient_norm"] for r in last)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((), 2, "give a TEXT to measure on, or --log FILE"),
+        (("nowhere.txt",), 1, "nowhere.txt"),
+        (("--log", "nowhere.jsonl"), 1, "nowhere.jsonl"),
+        (("TEXT", "--steps", 1), 2, "--steps"),
+        (("TEXT", "--cell", "lstn"), 2, "--cell"),
+        (("TEXT", "--layers", 16, "--steps", 2, *["--cell", "rnn"] * 4), 2, "too many"),
+        (("--log", "TEXT"), 1, "line 1 is no record of a training log"),
+    ],
+)
+def test_mistakes_are_one_line(
+    charlm: Any, cat_file: Path, arguments: tuple[Any, ...], code: int, said: str
+) -> None:
+    arguments = tuple(cat_file if argument == "TEXT" else argument for argument in arguments)
+    small = ("--hidden-size", 4, "--positions", 1)
+    assert said in charlm("gradients", *arguments, *small, code=code).err
+
+
+def test_what_a_model_never_saw_is_refused(charlm: Any, cat_path: Path, tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.write_text("The cat ☃ was here and full.\n")
+    assert "never saw '☃'" in charlm("gradients", text, cat_path, "--steps", 9, code=1).err
+    charlm("gradients", text, cat_path, "--steps", 9, "--on-unknown", "unk")
+
+
+@pytest.mark.parametrize("cell", ["rnn-relu", "lstm-peephole"])
+def test_every_cell_of_a_checkpoint_is_measured(
+    charlm: Any, cell: str, tmp_path: Path, cat_file: Path
+) -> None:
+    from charlm.checkpoint import save
+
+    save(tmp_path / "a.safetensors", random_checkpoint(cell, 2))
+    arguments = (tmp_path / "a.safetensors", "--steps", 5, "--on-unknown", "unk", "--json")
+    assert len(charlm("gradients", cat_file, *arguments).out.splitlines()) == 2
+
+
+def test_a_chart_places_every_curve_by_its_power_of_ten() -> None:
+    lines = log_chart({"a": [1.0, 1e-2, 1e-4], "b": [1.0] * 3}, width=3, height=5)
+    assert [line.strip() for line in lines] == [
+        "10^0 ┤abb",
+        "10^-1 ┤",
+        "10^-2 ┤ a",
+        "10^-3 ┤",
+        "10^-4 ┤  a",
+        "└───",
+        "1 3",
+    ]
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.0], [float("nan")], [float("inf"), 1.0], [1e-320]])
+def test_a_chart_leaves_out_what_has_no_logarithm(values: list[float]) -> None:
+    assert len(log_chart({"a": values}, height=4)) == 6
+
+
+def test_bars_are_as_long_as_their_shares() -> None:
+    lines = bars(["a", "bb"], list(np.array([0.125, 1.0])), width=8)
+    assert lines == [" a █         12.5 %", "bb ████████  100.0 %"]
