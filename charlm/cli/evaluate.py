@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     "--streams",
     type=click.IntRange(min=1),
     default=1,
+    metavar="N",
     help="Read a long text as N parts side by side, each after the 256 tokens before it: faster, "
     "and the figure is then an estimate of the exact one.  [default: 1]",
 )
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 def command(
     checkpoint: str, files: tuple[str, ...], streams: int, encoding: str, device: str, as_json: bool
 ) -> None:
-    """Measure a model on text: bits per character and byte, perplexity, beside xz and bz2.
+    """Measure a model on text: bits per character, perplexity.
 
     Bits per character and per byte can be compared across tokenizers; nats and perplexity per
     token cannot. The state is carried through the whole text; a per-line model starts afresh at
-    each line, and each line's end counts as one character.
+    each line, and each line's end counts as one character. Beside it stands what a uniform model,
+    character counts, xz and bz2 need for the same text.
 
     \b
     Example:

@@ -90,7 +90,7 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
     \b
     Example:
       charlm inspect names.safetensors "Anna"
-      charlm inspect names.safetensors corpora/names/names.txt --find vowel
+      charlm inspect names.safetensors corpora/names/names.txt --find vowel --on-unknown unk
     """
     view = _view(options)
     _check(view, options)

@@ -21,7 +21,11 @@ from charlm.cli.options import encoding_option, json_option
 @click.option("--vocab-size", type=int, metavar="N", help="At most so many tokens.")
 @click.option("--min-count", type=int, metavar="N", default=1, help="Rarer ones become <UNK>.")
 @click.option(
-    "--show", type=click.IntRange(min=0), default=40, help="Show the first N tokens.  [default: 40]"
+    "--show",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=40,
+    help="Show the first N tokens.  [default: 40]",
 )
 @encoding_option
 @json_option
@@ -35,7 +39,10 @@ def command(
     encoding: str,
     as_json: bool,
 ) -> None:
-    """Show how text is cut: pieces, their numbers and counts, characters per token.
+    """Show how text is cut into tokens.
+
+    The pieces in order, each with its number and how often it is in the text, and how many
+    characters a token has.
 
     \b
     Example:
