@@ -218,7 +218,7 @@ def wilson(right: int, of: int) -> tuple[float, float]:
     share = right / of
     middle = (share + Z**2 / (2 * of)) / (1 + Z**2 / of)
     reach = Z / (1 + Z**2 / of) * math.sqrt(share * (1 - share) / of + Z**2 / (4 * of**2))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    return min(share, max(0.0, middle - reach)), max(share, min(1.0, middle + reach))
 
 
 def groups(
