@@ -1,0 +1,373 @@
+"""`charlm inspect`: every view as columns, JSON and colours, and every refusal in one line."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyte
+import pytest
+from conftest import random_checkpoint
+
+from charlm.api import Model
+from charlm.checkpoint import save
+from charlm.cli import inspect as inspect_command
+from charlm.cli import paint
+from charlm.inspection.activations import Cell, trace
+from charlm.inspection.colours import sequential
+from charlm.inspection.features import FEATURES
+from charlm.inspection.passage import Passage
+
+TEXT = "The cats, which already ate the fish, were happy.\nThe cat was full.\n"
+
+
+def inspected(charlm: Any, *args: object, text: str = TEXT) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(charlm("inspect", args[0], text, *args[1:], "--json").out)
+    return record
+
+
+def rows_of(part: str) -> list[list[str]]:
+    return [line.split("\t") for line in part.strip("\n").splitlines()]
+
+
+def on_terminal(*args: object, **environment: str) -> str:
+    """What `charlm inspect` writes to a terminal of 80 columns."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "charlm", "inspect", *map(str, args)],
+        stdout=follower,
+        stderr=subprocess.PIPE,
+        env={
+            **{k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLORTERM")},
+            "TERM": "xterm-256color",
+            "COLUMNS": "80",
+            **environment,
+        },
+    )
+    os.close(follower)
+    written = b""
+    try:
+        while block := os.read(leader, 65536):
+            written += block
+    except OSError:  # the other end is closed
+        pass
+    os.close(leader)
+    assert process.communicate()[1] == b""
+    assert process.returncode == 0
+    return written.decode()
+
+
+# Columns and JSON
+
+
+def test_surprise_as_columns(charlm: Any, cat_path: Path, cat_model: Model) -> None:
+    tokens, lines, total, greatest = charlm("inspect", cat_path, TEXT).out.split("\n\n", 3)
+    header, *rows = rows_of(tokens)
+    assert header == ["line", "column", "token", "bits", "rank", "expected", "P"]
+    assert rows[0][:3] == ["1", "1", "T"]
+    assert rows[-1][:3] == ["2", "18", "␊"]
+    scores = cat_model.token_scores(TEXT)
+    assert [row[3] for row in rows] == [f"{s.nats / np.log(2):.4f}" for s in scores]
+    assert [row[4] for row in rows] == [str(score.rank) for score in scores]
+    header, *sums = rows_of(lines)
+    assert header == ["line", "bits", "tokens"]
+    assert [row[2] for row in sums] == ["50", "18"]
+    bits = -cat_model.score(TEXT).log_probability / np.log(2)
+    assert sum(float(row[1]) for row in sums) == pytest.approx(bits, abs=1e-3)
+    assert total == f"{bits:,.1f} bits, {bits / 68:.4f} a character (68 characters)"
+    assert len(greatest.strip().splitlines()) == 12
+
+
+def test_surprise_as_json(charlm: Any, cat_path: Path, cat_model: Model) -> None:
+    record = inspected(charlm, cat_path)
+    assert record["view"] == "surprise"
+    assert record["characters"] == 68
+    assert "".join(token["text"] for token in record["tokens"]) == TEXT
+    assert sum(token["bits"] for token in record["tokens"]) == pytest.approx(record["bits"])
+    assert sum(record["line_bits"]) == pytest.approx(record["bits"])
+    bits = [record["tokens"][t]["bits"] for t in record["greatest"]]
+    assert bits == sorted(bits, reverse=True)
+    assert len(bits) == 10
+    likeliest = cat_model.next_tokens("The ca", 1)[0].piece
+    assert record["tokens"][6]["expected"] == likeliest
+
+
+def test_per_line_the_end_is_shown_as_a_newline(charlm: Any, name_path: Path) -> None:
+    record = inspected(charlm, name_path, text="Anna\nOtto")
+    assert [token["text"] for token in record["tokens"]] == [*"Anna\n", *"Otto\n"]
+    assert len(record["line_bits"]) == 2
+
+
+def test_predictions(charlm: Any, cat_path: Path, cat_model: Model) -> None:
+    record = inspected(charlm, cat_path, "--view", "predictions", text="The cat")
+    assert [step["after"] for step in record["steps"]] == ["<EOS>", *"The cat"]
+    for t, step in enumerate(record["steps"]):
+        expected = cat_model.next_tokens("The cat"[:t], 5)
+        assert [one["text"] for one in step["next"]] == [one.piece for one in expected]
+        came = [one["text"] for one in step["next"] if one["came"]]
+        assert came in ([], ["The cat"[t : t + 1]])
+    rows = rows_of(charlm("inspect", cat_path, "The cat", "--view", "predictions").out)
+    assert rows[0] == "after next1 P1 next2 P2 next3 P3 next4 P4 next5 P5".split()
+    assert rows[5][0] == "␣"
+    assert rows[8][0] == "t"
+
+
+def test_one_cell(charlm: Any, cat_path: Path, cat_model: Model) -> None:
+    passage = Passage.of(cat_model.tokenizer, TEXT, False)
+    expected = trace(cat_model.engine, passage.ids, Cell(1, 5))
+    record = inspected(charlm, cat_path, "--cell-index", "1:5")
+    assert (record["view"], record["layer"], record["cell"]) == ("cells", 1, 5)
+    values = [token["value"] for token in record["tokens"]]
+    assert values == pytest.approx(expected.tolist())
+    rows = rows_of(charlm("inspect", cat_path, TEXT, "--cell-index", "1:5").out)
+    assert rows[0] == ["line", "column", "token", "value"]
+    assert [row[3] for row in rows[1:]] == [f"{value:.4f}" for value in expected]
+
+
+def test_finding_a_cell(charlm: Any, cat_path: Path) -> None:
+    record = inspected(charlm, cat_path, "--find", "space", text=TEXT * 9)
+    assert (record["feature"], record["measure"]) == ("space", "AUROC")
+    assert len(record["cells"]) == 32
+    assert len(record["shuffled"]) == 5
+    best = record["cells"][0]
+    assert best.keys() == {"layer", "cell", "rising", "chosen", "held_out"}
+    shown = charlm("inspect", cat_path, TEXT * 9, "--find", "space").out
+    assert shown.startswith(
+        "space: AUROC of each cell alone; chosen on the first 306 tokens, scored on the other 306\n"
+    )
+    assert f"1:{best['cell']} " in shown
+    assert f"{best['held_out']:.4f}" in shown
+    assert "labels shuffled (best of 5)" in shown
+    assert f"look at it: --cell-index 1:{best['cell']}; 0.5 is chance, 1 is perfect" in shown
+
+
+def test_finding_by_a_regular_expression(charlm: Any, cat_path: Path) -> None:
+    record = inspected(charlm, cat_path, "--find-regex", "which|already", text=TEXT * 9)
+    assert record["feature"] == "which|already"
+    assert record["cells"][0]["held_out"] > 0.6
+
+
+def test_the_names_of_features_are_offered() -> None:
+    assert tuple(FEATURES) == inspect_command.NAMES
+
+
+def test_gates(charlm: Any, cat_path: Path) -> None:
+    record = inspected(charlm, cat_path, "--view", "gates")
+    assert [(one["layer"], one["gate"]) for one in record["gates"]] == [
+        (1, "update"),
+        (1, "forget"),
+        (1, "output"),
+    ]
+    assert all(len(one["left"]) == len(one["right"]) == 32 for one in record["gates"])
+    rows = rows_of(charlm("inspect", cat_path, TEXT, "--view", "gates").out)
+    assert rows[0] == ["layer", "gate", "cell", "left", "right"]
+    assert len(rows) == 1 + 3 * 32
+    left = record["gates"][1]["left"][6]
+    assert rows[1 + 32 + 6][:4] == ["1", "forget", "7", f"{left:.4f}"]
+
+
+def test_matching(charlm: Any, cat_path: Path) -> None:
+    record = inspected(charlm, cat_path, "--span", "10:15", text=TEXT * 9)
+    assert record["span"] == {"begin": 10, "end": 15, "text": "which"}
+    assert record["threshold"] == 0.3
+    assert len(record["places"]) == 50
+    first = record["places"][0]
+    assert (TEXT * 9)[first["begin"] : first["end"]] == first["text"]
+    assert first["shared"] <= len(record["cells"])
+    shown = charlm("inspect", cat_path, TEXT * 9, "--span", "10:15").out
+    assert shown.startswith("The cats, ⟦which⟧ already ate the\nat least 0.3 throughout: ")
+
+
+def test_context(charlm: Any, cat_path: Path) -> None:
+    pytest.importorskip("torch")
+    record = inspected(charlm, cat_path, "--view", "context", "--position", "40", text=TEXT)
+    assert record["predicted"] == TEXT[40]
+    assert "".join(token["text"] for token in record["tokens"]) == TEXT[:40]
+    strengths = [token["gradient_times_input"] for token in record["tokens"]]
+    assert max(strengths[-8:]) > max(strengths[:8]) >= 0
+    rows = rows_of(charlm("inspect", cat_path, TEXT, "--view", "context").out)
+    assert len(rows) == len(TEXT)  # a header, and all but the last character
+
+
+# Where the text is
+
+
+def test_a_text_a_file_and_standard_input_are_alike(
+    charlm: Any, cat_path: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    said = charlm("inspect", cat_path, TEXT).out
+    assert charlm("inspect", cat_path, path).out == said
+    assert charlm("inspect", cat_path, "-", input=TEXT).out == said
+
+
+@pytest.mark.parametrize("tokenizer", ["bytes", "words", "bpe"])
+@pytest.mark.parametrize("view", [["--view", "surprise"], ["--view", "predictions"]])
+def test_other_tokenizers_are_shown_too(
+    charlm: Any, tmp_path: Path, tokenizer: str, view: list[str]
+) -> None:
+    path = tmp_path / "model.safetensors"
+    save(path, random_checkpoint(tokenizer=tokenizer))
+    assert charlm("inspect", path, "The cat was full.", *view).out
+
+
+# Colours
+
+
+def test_a_terminal_gets_the_text_on_colours(cat_path: Path) -> None:
+    written = on_terminal(cat_path, TEXT, COLORTERM="truecolor")
+    screen = pyte.Screen(80, 40)
+    pyte.Stream(screen).feed(written)
+    text = "".join(line.rstrip() for line in screen.display)
+    assert "│ The cats, which already ate the fish, were happy.␊" in text
+    assert "in all │" in text
+    assert "the greatest surprises" in text
+    row = next(y for y in range(40) if "│ The cats" in screen.display[y])
+    column = screen.display[row].index("│") + 2
+    backgrounds = {screen.buffer[row][column + k].bg for k in range(40)}
+    assert len(backgrounds) > 3
+    scale = {"{:02x}{:02x}{:02x}".format(*sequential(k / 63)) for k in range(64)}
+    assert backgrounds <= scale
+    assert all(len(line) <= 80 for line in screen.display)
+
+
+def test_without_colorterm_there_are_256_colours(cat_path: Path) -> None:
+    written = on_terminal(cat_path, "The cat", "--cell-index", "1:3")
+    assert re.search(r"\x1b\[48;5;\d+;38;5;(16|231)mT", written)
+    assert "48;2;" not in written
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_without_colours_a_terminal_gets_columns(
+    cat_path: Path, environment: dict[str, str]
+) -> None:
+    written = on_terminal(cat_path, "The cat", COLORTERM="truecolor", **environment)
+    assert "\x1b[48" not in written
+    assert "1\t1\tT\t" in written
+
+
+def test_predictions_and_gates_fit_a_terminal(cat_path: Path) -> None:
+    for view in ("predictions", "gates"):
+        written = on_terminal(cat_path, TEXT, "--view", view, COLORTERM="24bit")
+        plain = re.sub(r"\x1b\[[\d;]*m", "", written)
+        assert all(len(line) <= 80 for line in plain.split("\r\n"))
+
+
+def test_control_characters_of_a_text_reach_no_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save(path, random_checkpoint(tokenizer="bytes"))
+    written = on_terminal(path, "a\x1b]0;title\x07b\u202e", COLORTERM="truecolor")
+    assert "\x1b]" not in written
+    assert "\x07" not in written
+    assert "\u202e" not in written
+    assert "␛" in written
+
+
+def test_rows_are_wrapped_by_columns_and_margins_stay() -> None:
+    pieces, colour = list("abc漢字d"), (0, 0, 0)
+    rows = paint.page(pieces * 3, [colour] * 18, [(0, 18)], ["9"], paint.PLAIN)
+    plain = list(rows)
+    assert plain[0].startswith("9 │ abc漢字dabc")
+    assert all(row.startswith("  │ ") for row in plain[1:])
+    assert "".join(row[4:] for row in plain) == "abc漢字d" * 3
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--view", "context", "--position", "68"],
+            "--position 68: the text has characters 0 to 67",
+        ),
+        (["--position", "-1"], "--position -1: the text has characters 0 to 67"),
+        (["--span", "60:70"], "--span 69: the text has characters 0 to 67"),
+        (["--span", "9:9"], "--span '9:9': write A:B, two numbers of which A is the smaller"),
+        (["--span", "ab"], "--span 'ab': write A:B, two numbers of which A is the smaller"),
+        (["--cell-index", "2:1"], "--cell-index 2:1: the model has layers 1 to 1"),
+        (["--cell-index", "1:33"], "--cell-index 1:33: layer 1 has cells 1 to 32"),
+        (
+            ["--cell-index", "33"],
+            "--cell-index '33': write LAYER:NUMBER, both from 1, as in 1:17",
+        ),
+        (
+            ["--view", "cells"],
+            "--view cells: give one of --cell-index LAYER:NUMBER, --find NAME and --find-regex RE",
+        ),
+        (
+            ["--find", "space", "--cell-index", "1:1"],
+            "--view cells: give one of --cell-index LAYER:NUMBER, --find NAME and --find-regex RE",
+        ),
+        (
+            ["--view", "matching"],
+            "--view matching: give --span A:B, the characters from A up to B",
+        ),
+        (
+            ["--view", "gates", "--find", "space"],
+            "--find belongs to --view cells, not to --view gates",
+        ),
+        (
+            ["--threshold", "3", "--span", "0:4"],
+            "--threshold 3: no cell is so high throughout the span; "
+            "give a lower one or a shorter span",
+        ),
+    ],
+)
+def test_options_that_cannot_be_used_are_named(
+    charlm: Any, cat_path: Path, arguments: list[str], message: str
+) -> None:
+    ran = charlm("inspect", cat_path, TEXT, *arguments, code=2)
+    assert ran.err == f"charlm: {message}\n"
+    assert ran.out == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        (
+            "The ☃",
+            [],
+            "the model never saw '☃' (U+2603) at character 4; --on-unknown unk reads them as <UNK>",
+        ),
+        ("", [], "text is empty"),
+        (
+            TEXT,
+            ["--find", "digit"],
+            "the first half of the text cannot tell the feature: it is everywhere the same there; "
+            "give a longer text",
+        ),
+    ],
+)
+def test_texts_that_cannot_be_used_are_named(
+    charlm: Any, cat_path: Path, text: str, arguments: list[str], message: str
+) -> None:
+    ran = charlm("inspect", cat_path, text, *arguments, code=1)
+    assert ran.err == f"charlm: {message}\n"
+
+
+def test_what_was_never_seen_is_shown_if_that_is_accepted(charlm: Any, cat_path: Path) -> None:
+    record = inspected(charlm, cat_path, "--on-unknown", "unk", text="The ☃")
+    assert record["tokens"][4]["text"] == "☃"
+
+
+def test_a_per_line_text_of_empty_lines_is_empty(charlm: Any, name_path: Path) -> None:
+    ran = charlm("inspect", name_path, "\n\n", code=1)
+    assert ran.err == "charlm: the text is empty: there is nothing to look at\n"
+
+
+def test_a_model_without_gates_is_named(charlm: Any, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save(path, random_checkpoint(cell="rnn"))
+    ran = charlm("inspect", path, "The cat", "--view", "gates", code=2)
+    assert ran.err == (
+        "charlm: --view gates: a model of rnn cells has no gates; "
+        "those of gru, gru-reset-before, gru-simple, lstm, lstm-peephole have\n"
+    )
