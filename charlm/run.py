@@ -38,13 +38,16 @@ class Run:
     @property
     def expected_seconds(self) -> float:
         """About how long the whole budget takes, by the machine's measured speed."""
-        config = self.config
+        config, train = self.config, self.corpus.train
         if config.minutes is not None:
             return 60 * config.minutes
-        tokens = (config.epochs or 0.0) * self.corpus.train.events
+        epochs = config.epochs or 0.0
         if config.steps is not None:
-            tokens = float(config.steps * config.batch_size * config.bptt)
-        return tokens / tokens_per_second(self.model, self.machine)
+            windows = windows_of(
+                train, config.batch_size, config.bptt, config.seed, config.reset_probability
+            )
+            epochs = config.steps / windows.windows(0)
+        return epochs * train.events / tokens_per_second(self.model, self.machine)
 
     @property
     def bits_per_character(self) -> float:
