@@ -14,7 +14,7 @@ import torch
 import charlm
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, TrainConfig
-from charlm.corpus import Corpus
+from charlm.corpus import Corpus, windows_of
 from charlm.errors import OptionError, TextError
 from charlm.model import LanguageModel
 from charlm.planning import Machine, plan, tokens_per_second
