@@ -16,6 +16,7 @@ from torch import Tensor
 from charlm.config import TrainConfig
 from charlm.model import LanguageModel
 
+FINAL_RATE = 0.02  # the cosine ends at this share of the peak learning rate
 AVERAGING = 12  # the averaged weights are about those of the last 1/12 of the run
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -64,6 +65,19 @@ class Optimiser:
         weight = (AVERAGING + 1) / (self.updates + AVERAGING)
         torch._foreach_lerp_(self._averages, self._parameters, weight)
 
+    def finite(self) -> bool:
+        """Whether all weights, averages and moments are."""
+        moments = [state[name] for state in self._adamw.state.values() for name in MOMENTS]
+        norms = torch._foreach_norm([*self._parameters, *self._averages, *moments], math.inf)
+        return bool(torch.stack(norms).isfinite().all())
+
+    def reset(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Begins anew with these weights."""
+        for model in (self._model, self.averaged):
+            model.load_weights(weights)
+        self._adamw.state.clear()
+        self.updates = 0
+
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """Copies of the weights, their average and AdamW's moments, for `restore`."""
         arrays = {f"weights.{name}": array for name, array in copies(self._model).items()}
@@ -87,6 +101,14 @@ class Optimiser:
                 "step": torch.tensor(float(updates), device=device),
                 **{moment: tensor_of(arrays[f"{moment}.{name}"], device) for moment in MOMENTS},
             }
+
+
+def rate_share(fraction: float, warmup: float) -> float:
+    """Linear warm-up, then a cosine down to 2 %: the peak rate's share, by the budget's."""
+    if fraction < warmup:
+        return min(max(fraction, 1e-3) / warmup, 1.0)
+    cosine = (1 + math.cos(math.pi * (fraction - warmup) / max(1 - warmup, 1e-9))) / 2
+    return FINAL_RATE + (1 - FINAL_RATE) * cosine
 
 
 def copies(model: LanguageModel) -> dict[str, npt.NDArray[np.float32]]:

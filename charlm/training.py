@@ -195,10 +195,7 @@ class Training:
         self._notice = "a step was not finite: undone, the learning rate halved"
         if not self._optimiser.finite():
             self._optimiser.reset(self.best)
-            self._notice = (
-                "the weights were not finite: back to those of the best validation, the learning "
-                "rate halved"
-            )
+            self._notice = "the weights were not finite: back to the best, the learning rate halved"
         self.place["failures"] += 1
         if self.place["failures"] > MOST_FAILURES:
             raise TrainingError(

@@ -1,0 +1,64 @@
+"""Measuring a model while it trains, on text that it does not learn from.
+
+Knows nothing about optimisers or budgets.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from charlm.bulk import TorchEngine
+from charlm.corpus import Tokens
+from charlm.inference import Array, Ids, State
+from charlm.model import LanguageModel
+from charlm.scoring import evaluate
+from charlm.tokenizers import EOS
+
+STREAMS = 32
+MOST_EVENTS = 2**18  # of a longer text the beginning is used
+
+
+class Validation:
+    """The text, and how many `events` (predictions) of it are measured."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = _beginning(tokens)
+        self.events = self._tokens.events
+
+    def nats(
+        self, model: LanguageModel, precision: str, stopping: Callable[[], bool]
+    ) -> float | None:
+        """Nats per token; None if `stopping` says so before it is done."""
+        engine = _Interruptible(model, precision, stopping)
+        try:
+            return evaluate(engine, self._tokens, STREAMS).nats_per_token
+        except _Stopped:
+            return None
+
+
+class _Stopped(Exception):
+    """The measurement was given up."""
+
+
+class _Interruptible(TorchEngine):
+    """An engine that gives up between two windows."""
+
+    def __init__(self, model: LanguageModel, precision: str, stopping: Callable[[], bool]) -> None:
+        super().__init__(model, precision)
+        self._stopping = stopping
+
+    def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
+        if self._stopping():
+            raise _Stopped
+        return super().nats(tokens, targets, state)
+
+
+def _beginning(tokens: Tokens) -> Tokens:
+    """The tokens, or their beginning where they are many."""
+    if tokens.events <= MOST_EVENTS:
+        return tokens
+    last = MOST_EVENTS
+    if tokens.per_line:  # whole lines, at least one
+        ends = np.flatnonzero(tokens.ids == EOS)
+        last = int(ends[max(1, np.searchsorted(ends, last, side="right") - 1)])
+    return Tokens(tokens.ids[: last + 1], 0, 0, tokens.per_line)
