@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from charlm import scoring
+from charlm.beam import Found, beam_search
 from charlm.checkpoint import Checkpoint
 from charlm.checkpoint import load as load_checkpoint
 from charlm.corpus import tokenize
@@ -115,6 +116,30 @@ class Model:
         ids = self.encode(prompt, on_unknown=on_unknown)
         engine = self.engine_for(length * len(seeds) if len(seeds) > 1 else 0, device)
         return generate(engine, sampler, ids, seeds, length)
+
+    def search(
+        self,
+        prompt: str = "",
+        *,
+        width: int = 5,
+        length: int = 500,
+        length_penalty: float = 0.0,
+        allow_unk: bool = False,
+        on_unknown: str = "error",
+        device: str = "auto",
+    ) -> list[Found]:
+        """The best `width` sequences after the prompt by beam search (see `charlm.beam`).
+
+        >>> best, *others = model.search("The cat", width=3, length=12)
+        >>> len(others), all(other.score <= best.score for other in others)
+        (2, True)
+        """
+        ids = self.encode(prompt, on_unknown=on_unknown)
+        engine = self.engine_for(length * width if width > 1 else 0, device)
+        forbidden = [] if allow_unk else [UNK]
+        return beam_search(
+            engine, ids, width, length, length_penalty=length_penalty, forbidden=forbidden
+        )
 
     def decoder_after(self, prompt: str) -> Decoder:
         """A decoder of what follows the prompt, so that words are joined to it as to others."""

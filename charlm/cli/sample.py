@@ -59,6 +59,19 @@ MOST_TRIES = 20  # texts that --unique and --novel write, at most, for each that
     "--seed", type=click.IntRange(min=0), metavar="N", help="The same seed, the same text."
 )
 @click.option("--stop", metavar="TEXT", help="End a text before the first TEXT that it writes.")
+@click.option(
+    "--beam",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Draw nothing: search for the K likeliest texts, and show their probabilities.",
+)
+@click.option(
+    "--length-penalty",
+    type=float,
+    metavar="X",
+    help="With --beam: rank n tokens by ln P / ((5 + n) / 6)^X, so that long texts do not lose "
+    "by their length.  [default: 0]",
+)
 @click.option("--allow-unk", is_flag=True, help="Let <UNK> be written.")
 @click.option(
     "--novelty", metavar="CORPUS", help="Say on stderr how much stands word for word in this text."
@@ -88,16 +101,22 @@ def command(checkpoint: str, **options: Any) -> None:
     \b
     Example:
       charlm sample names.safetensors --count 10 --temperature 0.8 --seed 1
+      charlm sample names.safetensors --beam 5
     """
     from charlm.api import load
     from charlm.cli import terminal
     from charlm.errors import OptionError
     from charlm.text import open_text
 
+    if options["beam"] or options["length_penalty"] is not None:
+        from charlm.cli.search import search
+
+        search(checkpoint, options)
+        return
     if options["novel"] and not options["novelty"]:
         raise OptionError("--novel needs --novelty CORPUS to compare with")
     model = load(checkpoint)
-    prompt = _prompt(options)
+    prompt = read_prompt(options)
     corpus = open_text([options["novelty"]], options["encoding"]) if options["novelty"] else None
     if options["seed"] is None:
         options["seed"] = int.from_bytes(os.urandom(4), "little")
@@ -117,7 +136,8 @@ def command(checkpoint: str, **options: Any) -> None:
         terminal.notice(Novelty.of(texts, corpus, model.per_line).in_words())
 
 
-def _prompt(options: dict[str, Any]) -> str:
+def read_prompt(options: dict[str, Any]) -> str:
+    """What --prompt says, or standard input for -."""
     from charlm.text import open_text
 
     if options["prompt"] != "-":
@@ -193,10 +213,9 @@ def _texts(model: "Model", prompt: str, first: int, options: dict[str, Any]) -> 
 
 
 def _tokens(model: "Model", prompt: str, numbers: range, options: dict[str, Any]) -> Iterator[Any]:
-    length = options["length"]
     return model.stream(
         prompt,
-        length=(500 if model.per_line else 1000) if length is None else length,
+        length=most_tokens(model, options),
         temperature=options["temperature"],
         top_k=options["top_k"],
         top_p=options["top_p"],
@@ -206,6 +225,12 @@ def _tokens(model: "Model", prompt: str, numbers: range, options: dict[str, Any]
         on_unknown=options["on_unknown"],
         device=options["device"],
     )
+
+
+def most_tokens(model: "Model", options: dict[str, Any]) -> int:
+    """What --length says, or its default."""
+    length: int | None = options["length"]
+    return (500 if model.per_line else 1000) if length is None else length
 
 
 def _print(texts: list[str], options: dict[str, Any], per_line: bool) -> None:

@@ -1,0 +1,71 @@
+"""`charlm sample --beam`: the likeliest texts, with their probabilities."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from charlm.cli.sample import most_tokens, read_prompt
+from charlm.errors import OptionError
+
+if TYPE_CHECKING:
+    from charlm.api import Model
+    from charlm.beam import Found
+
+DRAWING = ("temperature", "top_k", "top_p", "min_p", "count", "seed", "stop")
+COMPARING = ("novelty", "unique", "novel")
+
+
+def search(checkpoint: str, options: dict[str, Any]) -> None:
+    """Finds and prints the --beam best texts after the prompt."""
+    from charlm.api import load
+    from charlm.cli import terminal
+
+    _check(options)
+    model, prompt = load(checkpoint), read_prompt(options)
+    found = model.search(
+        prompt,
+        width=options["beam"],
+        length=most_tokens(model, options),
+        length_penalty=options["length_penalty"] or 0.0,
+        allow_unk=options["allow_unk"],
+        on_unknown=options["on_unknown"],
+        device=options["device"],
+    )
+    for number, one in enumerate(found, 1):
+        _print(number, one, prompt + _text(model, prompt, one), model.per_line, options)
+    if model.per_line and (cut := sum(not one.ended for one in found)):
+        terminal.notice(f"{cut} of them cut at --length; their ln P counts no end of the line")
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Raises OptionError at options that mean nothing to a search."""
+    if not options["beam"]:
+        raise OptionError("--length-penalty belongs to --beam K")
+    context = click.get_current_context()
+    for name in (*DRAWING, *COMPARING):
+        if context.get_parameter_source(name) != ParameterSource.DEFAULT:
+            flag = "--" + name.replace("_", "-")
+            why = "draws nothing" if name in DRAWING else "gives each text once, new or not"
+            raise OptionError(f"--beam {why}; leave {flag} away")
+
+
+def _text(model: "Model", prompt: str, one: "Found") -> str:
+    decoder = model.decoder_after(prompt)
+    return "".join([*map(decoder.feed, one.tokens), decoder.finish()])
+
+
+def _print(number: int, one: "Found", text: str, per_line: bool, options: dict[str, Any]) -> None:
+    """ln P and the text on a line, or above it where a text has many; or a JSON object."""
+    from charlm.cli import terminal
+
+    if options["as_json"]:
+        tokens = len(one.tokens) + one.ended
+        record = {"number": number, "text": text, "log_probability": one.log_probability}
+        terminal.write_json(
+            record | {"tokens": tokens, "eos_counted": one.ended, "score": one.score}
+        )
+    elif per_line:
+        terminal.write(f"{one.log_probability:.4f}\t{text}\n", options["raw"])
+    else:
+        terminal.write(f"--- ln P {one.log_probability:.4f} ---\n{text}\n", options["raw"])
