@@ -106,6 +106,8 @@ def _model(
     """The model whose parameters come nearest to those wanted."""
     given = _fields(ModelConfig, chosen)
     sizes = [given["hidden_size"]] if "hidden_size" in given else SIZES
+    if given.get("tie_weights") and "hidden_size" not in given and "embedding_size" in given:
+        sizes = [given["embedding_size"]]
 
     def candidate(hidden_size: int) -> ModelConfig:
         embedding_size = given.get("embedding_size")
