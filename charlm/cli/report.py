@@ -1,0 +1,123 @@
+"""`charlm report`: one HTML page that shows a model and what it does."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlm.cli.options import checkpoint_argument, encoding_option, on_unknown_option
+from charlm.errors import OptionError
+
+if TYPE_CHECKING:
+    from charlm.api import Model
+
+
+@click.command()
+@checkpoint_argument
+@click.argument("text", required=False)
+@click.option(
+    "-o", "--output", type=click.Path(), required=True, metavar="FILE", help="The page to write."
+)
+@click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
+@click.option(
+    "--corpus",
+    metavar="FILE",
+    help="The text that the model was trained on, to measure novelty and to read from.  "
+    "[default: a file of its recorded name and digest, here, in corpora, by the checkpoint]",
+)
+@click.option(
+    "--characters",
+    type=click.IntRange(min=2),
+    default=10_000,
+    metavar="N",
+    help="Read at most so many characters of TEXT.  [default: 10000]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=1,
+    metavar="N",
+    help="Of the samples.  [default: 1]",
+)
+@on_unknown_option
+@encoding_option
+def command(checkpoint: str, text: str | None, **options: Any) -> None:
+    """Write one HTML page about a model: keep it, send it, show it.
+
+    What the model is, how it learned, how well it predicts beside xz, what it writes and how much
+    of that is new; and TEXT (a text, a file or - for standard input) as the model reads it: what
+    surprised it and what it expected instead, its cells, its gates, its gradients. Without TEXT it
+    reads the start of its validation text, if its corpus is found.
+
+    The page needs no network and no other file. Writing it needs: pip install 'charlm[report]'.
+
+    \b
+    Example:
+      charlm report names.safetensors corpora/names/names.txt -o names.html
+    """
+    output = _output(options)
+    from charlm.extras import check_installed
+
+    check_installed("jinja2", "report")
+    from charlm.api import load
+    from charlm.atomic import replace
+    from charlm.cli import terminal
+    from charlm.extras import report
+    from charlm.extras.origin import find_origin, origin_of
+    from charlm.extras.page import render
+
+    report.check_characters(options["characters"])
+    model = load(checkpoint)
+    subject = _subject(model, text, options) if text is not None else None
+    with terminal.Waiting("making the report") as waiting:
+        origin = (
+            origin_of(options["corpus"], model.checkpoint, options["encoding"])
+            if options["corpus"]
+            else find_origin(checkpoint, model.checkpoint, options["encoding"])
+        )
+        made = report.make(
+            model,
+            report.name_of(checkpoint),
+            origin,
+            subject,
+            characters=options["characters"],
+            seed=options["seed"],
+            watch=waiting.tell,
+        )
+        page = render(made).encode("utf-8")
+    replace(output, [page])
+    terminal.notice(f"read {made.source}")
+    terminal.notice(f"saved {output}, {len(page) / 1e6:.2f} MB")
+
+
+def _output(options: dict[str, Any]) -> Path:
+    """The file to write; that it can be written is known before anything else is done."""
+    output = Path(options["output"])
+    if output.is_dir():
+        raise OptionError(f"{output} is a folder; give -o a file's name")
+    if output.exists() and not options["force"]:
+        raise OptionError(f"{output} exists; give --force to overwrite it")
+    if not output.parent.is_dir():
+        raise OptionError(f"{output.parent} is not a folder; make it or give another -o")
+    return output
+
+
+def _subject(model: "Model", text: str, options: dict[str, Any]) -> tuple[str, str]:
+    """What is to be read, in words and itself; refuses what the model never saw."""
+    import os
+    from itertools import islice
+
+    from charlm.cli import terminal
+    from charlm.text import open_text, text_of
+
+    is_file = text == "-" or os.path.exists(text)
+    found = open_text([text], options["encoding"]) if is_file else text_of(text)
+    for remark in found.notices:
+        terminal.notice(remark)
+    wanted = options["characters"]
+    whole = "".join(islice(found.chunks(), 1 + wanted // 2**19))[:wanted]
+    model.encode(whole, on_unknown=options["on_unknown"])
+    what = found.name if is_file else "the text given"
+    if found.characters > len(whole):
+        what += f", its first {len(whole):,} of {found.characters:,} characters"
+    return what, whole

@@ -1,0 +1,180 @@
+"""Charts as shapes in a small frame, to be written as SVG: paths, ticks and labels.
+
+One unit is about a pixel, so that text stays readable on a phone. Lines differ in their style as
+well as in colour and are named where they end. Knows numbers; knows nothing about models or pages.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+Points = Sequence[tuple[float, float]]
+WIDTH, HEIGHT = 360.0, 232.0
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 78.0, 12.0, 40.0  # margins
+LABEL = 13.0  # the least distance between two labels
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A named course of values; `dots` draws each point alone."""
+
+    name: str
+    points: Points
+    dots: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """Lines over one pair of axes."""
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: Sequence[Line]
+    log_y: bool = False
+    y_range: tuple[float, float] | None = None
+    x_range: tuple[float, float] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Tick:
+    """A value on an axis: where it stands and how it is written."""
+
+    at: float
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """A chart as shapes: `lines` are (number, path, name, x and y of the name, dots)."""
+
+    chart: Chart
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    lines: list[tuple[int, str, str, float, float, bool]]
+
+    left, right, top, bottom = LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM
+    width, height = WIDTH, HEIGHT
+
+
+def draw(chart: Chart) -> Drawn:
+    """Scales the lines into the frame."""
+    xs = [x for line in chart.lines for x, _ in line.points]
+    ys = [y for line in chart.lines for _, y in line.points if y > 0 or not chart.log_y]
+    x_scale = Scale.of(chart.x_range or _ends(xs), LEFT, WIDTH - RIGHT)
+    y_scale = Scale.of(chart.y_range or _ends(ys), HEIGHT - BOTTOM, TOP, chart.log_y)
+    placed = [
+        [(x_scale(x), y_scale(y)) for x, y in line.points if y > 0 or not chart.log_y]
+        for line in chart.lines
+    ]
+    heights = spread([points[-1][1] if points else 0.0 for points in placed], LABEL)
+    return Drawn(
+        chart,
+        x_scale.ticks(5),
+        y_scale.ticks(5),
+        [
+            (k, _path(points, line.dots), line.name, WIDTH - RIGHT + 6, height + 3.5, line.dots)
+            for k, (line, points, height) in enumerate(
+                zip(chart.lines, placed, heights, strict=True)
+            )
+        ],
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """From values to places, in equal steps or, with `log`, equal factors."""
+
+    low: float
+    high: float
+    begin: float
+    end: float
+    log: bool = False
+
+    @classmethod
+    def of(cls, ends: tuple[float, float], begin: float, end: float, log: bool = False) -> "Scale":
+        """A scale over the values; where all are the same it is opened around them."""
+        low, high = ends
+        if log:
+            low, high = 10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high))
+            return cls(low, high if high > low else low * 10, begin, end, True)
+        if high <= low:
+            low, high = low - 0.5, high + 0.5
+        return cls(low, high, begin, end)
+
+    def __call__(self, value: float) -> float:
+        if self.log:
+            share = math.log(value / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return self.begin + share * (self.end - self.begin)
+
+    def ticks(self, most: int) -> list[Tick]:
+        """Round values within the scale, about `most` of them."""
+        if self.log:
+            first, last = round(math.log10(self.low)), round(math.log10(self.high))
+            step = max(1, math.ceil((last - first) / most))
+            values = [10.0**power for power in range(first, last + 1, step)]
+        else:
+            values = steps(self.low, self.high, most)
+        return [Tick(self(value), written(value)) for value in values]
+
+
+def steps(low: float, high: float, most: int) -> list[float]:
+    """Multiples of 1, 2 or 5 × 10ⁿ from low to high, at most about `most` of them.
+
+    >>> steps(0.2, 3.9, 5)
+    [1.0, 2.0, 3.0]
+    """
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(k * step, 12) for k in range(first, last + 1)]
+
+
+def written(value: float) -> str:
+    """A tick's number: 0.5, 20, 1.5k, 10M or 1e-07.
+
+    >>> [written(value) for value in (0.25, 40.0, 1500.0, 1e-7)]
+    ['0.25', '40', '1.5k', '1e-07']
+    """
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
+
+
+def spread(places: Sequence[float], least: float) -> list[float]:
+    """The places moved as little as makes neighbours `least` apart, in the same order.
+
+    >>> spread([10.0, 12.0, 40.0], 6)
+    [8.0, 14.0, 40.0]
+    """
+    order = sorted(range(len(places)), key=lambda k: places[k])
+    groups: list[tuple[float, int]] = []  # middle and size of labels that stand close together
+    for k in order:
+        middle, size = places[k], 1
+        while groups and middle - groups[-1][0] < (size + groups[-1][1]) / 2 * least:
+            other, others = groups.pop()
+            middle = (middle * size + other * others) / (size + others)
+            size += others
+        groups.append((middle, size))
+    flat = [middle + (k - (size - 1) / 2) * least for middle, size in groups for k in range(size)]
+    moved = [0.0] * len(places)
+    for k, place in zip(order, flat, strict=True):
+        moved[k] = place
+    return moved
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    return (min(values), max(values)) if values else (0.1, 1.0)
+
+
+def _path(points: Points, dots: bool) -> str:
+    """An SVG path; a dot is a line of no length with round ends."""
+    if dots:
+        return "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)
+    if len(points) == 1:
+        return f"M{points[0][0]:.1f} {points[0][1]:.1f}h0"
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)

@@ -1,0 +1,111 @@
+"""The corpus that a model came from: found by its name, known by its digest.
+
+A checkpoint keeps its corpus's name, sizes and digest, not its text. Knows files and checkpoints;
+knows nothing about what is done with the text.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from charlm.checkpoint import Checkpoint
+from charlm.corpus import VALID_EVERY, build_corpus
+from charlm.errors import CharlmError
+from charlm.text import Text, lines_where, open_text
+
+LARGEST = 20_000_000  # characters of a corpus that is looked for; a larger one is to be named
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A text, and whether it is the one that the model was trained and validated on."""
+
+    text: Text
+    same: bool
+
+    @property
+    def what(self) -> str:
+        """The text in words."""
+        if self.same:
+            return f"{self.text.name}, the corpus it was trained on"
+        return f"{self.text.name}, which is not the text that it was trained on"
+
+
+def origin_of(path: str | os.PathLike[str], checkpoint: Checkpoint, encoding: str) -> Origin:
+    """The corpus in this file; raises TextError if it cannot be read."""
+    text = open_text([path], encoding)
+    return Origin(text, _digest(text, checkpoint) == checkpoint.corpus["digest"])
+
+
+def find_origin(
+    checkpoint_path: str | os.PathLike[str], checkpoint: Checkpoint, encoding: str
+) -> Origin | None:
+    """A file of the recorded name with the recorded digest, where corpora are wont to be.
+
+    That is the present folder, `corpora` in it, and the checkpoint's folder and the one above.
+    """
+    known = checkpoint.corpus
+    if known["train_characters"] + known["valid_characters"] > LARGEST:
+        return None
+    for path in _places(Path(checkpoint_path), known["name"]):
+        try:
+            origin = origin_of(path, checkpoint, encoding)
+        except (CharlmError, OSError):
+            continue
+        if origin.same:
+            return origin
+    return None
+
+
+def _places(checkpoint_path: Path, name: str) -> Iterator[Path]:
+    if not name or name != os.path.basename(name):
+        return
+    here, there = Path(), checkpoint_path.resolve().parent
+    stem = os.path.splitext(name)[0]
+    for folder in (here, here / "corpora", here / "corpora" / stem, there, there.parent):
+        if (folder / name).is_file():
+            yield folder / name
+
+
+def _digest(text: Text, checkpoint: Checkpoint) -> str:
+    """What `charlm train` would have recorded of this text, split as it splits by default."""
+    held = checkpoint.corpus["valid_characters"]
+    corpus = build_corpus(
+        text,
+        tokenizer=checkpoint.tokenizer,
+        valid_fraction=(held - 0.5) / text.characters,  # so that rounding leaves just as many
+        per_line=checkpoint.model.per_line,
+    )
+    return corpus.digest
+
+
+def valid_text(origin: Origin, checkpoint: Checkpoint, characters: int) -> str:
+    """The beginning of the part that a training holds back; empty where it is nothing."""
+    if checkpoint.model.per_line:
+        held = lines_where(
+            origin.text.line_chunks(), lambda line: line % VALID_EVERY == VALID_EVERY - 1
+        )
+        return _first(held, characters)
+    share = checkpoint.corpus["valid_characters"] / max(
+        1, checkpoint.corpus["train_characters"] + checkpoint.corpus["valid_characters"]
+    )
+    begin = origin.text.characters - round(share * origin.text.characters)
+    pieces, at = [], 0
+    for document in origin.text.documents:
+        start = max(0, begin - at)
+        if start < document.characters:
+            pieces.append(_first(document.chunks(start), characters))
+        at += document.characters
+    return "".join(pieces)[:characters]
+
+
+def _first(pieces: Iterator[str], characters: int) -> str:
+    """The first characters of a text in pieces."""
+    found, length = [], 0
+    for piece in pieces:
+        found.append(piece)
+        length += len(piece)
+        if length >= characters:
+            break
+    return "".join(found)[:characters]

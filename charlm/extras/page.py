@@ -1,0 +1,141 @@
+"""A report as one HTML page that needs nothing else: no network, no other file.
+
+Its Content-Security-Policy allows one script and one style, by their hashes; every text goes
+through jinja2's escaping, the script's data through JSON's. Knows reports; measures nothing.
+"""
+
+import base64
+import hashlib
+import json
+from importlib import resources
+from typing import Any
+
+from charlm.extras import check_installed
+from charlm.extras.charts import Chart, Drawn, Line, draw
+from charlm.extras.reading import LEVELS, shown
+from charlm.extras.report import Report
+from charlm.extras.temperatures import Written
+from charlm.inspection import colours
+from charlm.inspection.surprise import MOST_BITS
+
+SHADES = 33  # of the scale of surprise
+SAMPLE = 1500  # characters of what was written that are shown at each temperature
+
+
+def render(report: Report) -> str:
+    """The page; raises CharlmError where jinja2 is not installed."""
+    check_installed("jinja2", "report")
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["shown"] = shown
+    style = _file("report.css") + _palette()
+    script = f"const SHADES = {SHADES}, LEVELS = {LEVELS}, MOST_BITS = {MOST_BITS:g};\n"
+    script = f"(() => {{\n{script}{_file('report.js')}}})();\n"
+    template = environment.from_string(_file("report.html"))
+    return template.render(
+        report=report,
+        policy=_policy(script, style),
+        style=Markup(style),
+        script=Markup(script),
+        data=Markup(_json(report.to_json())),
+        learning=draw(report.learning) if report.learning else None,
+        temperature_chart=draw(_entropies(report.written)),
+        flow=_flow(report),
+        gates=_gates(report),
+        evaluation_most=max(report.evaluation.rows.values()),
+        samples=[_sample(written, report.per_line) for written in report.written],
+    )
+
+
+def _file(name: str) -> str:
+    return (resources.files("charlm.extras") / "templates" / name).read_text("utf-8")
+
+
+def _policy(script: str, style: str) -> str:
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(source: str) -> str:
+    digest = hashlib.sha256(source.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+def _json(values: dict[str, Any]) -> str:
+    """JSON that no parser of HTML takes for markup."""
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _palette() -> str:
+    """A rule for each shade of surprise (s0, …) and each level of a cell (c0, …)."""
+    shades = [colours.sequential(k / (SHADES - 1)) for k in range(SHADES)]
+    levels = [colours.diverging((2 * k + 1) / LEVELS - 1) for k in range(LEVELS)]
+    return "".join(
+        f".{letter}{k}{{background:{colours.hexadecimal(colour)};"
+        f"color:{colours.hexadecimal(colours.ink(colour))}}}\n"
+        for letter, scale in (("s", shades), ("c", levels))
+        for k, colour in enumerate(scale)
+    )
+
+
+def _entropies(written: list[Written]) -> Chart:
+    """How unsure the model is, and how much of what it writes is new, over the temperature."""
+    return Chart(
+        "How unsure it is while it writes",
+        "temperature",
+        "entropy, bits per character",
+        [Line("entropy", [(one.temperature, one.entropy) for one in written])],
+    )
+
+
+def _flow(report: Report) -> Drawn | None:
+    """The gradient's norm against the steps back, a line for each layer."""
+    if report.flow is None or not (report.flow.mean > 0).any():
+        return None
+    lines = [
+        Line(f"layer {k}", list(zip(report.flow.steps.tolist(), norms.tolist(), strict=True)))
+        for k, norms in enumerate(report.flow.mean, 1)
+    ]
+    return draw(Chart("Gradient flow", "steps back", "norm of the gradient", lines, log_y=True))
+
+
+def _gates(report: Report) -> list[tuple[Drawn, str]]:
+    """For each gate a dot for each cell, and how many cells are at an end 90 % of the time."""
+    found = []
+    for one in report.saturation:
+        points = list(zip(one.left.tolist(), one.right.tolist(), strict=True))
+        title = f"Layer {one.layer}, {one.gate} gate"
+        chart = Chart(
+            title,
+            "share of time below 0.1",
+            "share of time above 0.9",
+            [Line("", points, dots=True)],
+            x_range=(0.0, 1.0),
+            y_range=(0.0, 1.0),
+        )
+        left, right = int((one.left > 0.9).sum()), int((one.right > 0.9).sum())
+        note = f"Of {len(points):,} cells {left:,} are closed and {right:,} open most of the time"
+        found.append((draw(chart), note))
+    return found
+
+
+def _sample(written: Written, per_line: bool) -> dict[str, Any]:
+    """One temperature: its figures, and the beginning of what was written."""
+    whole = "\n".join(written.texts) if per_line else written.texts[0]
+    novelty = written.novelty
+    return {
+        "temperature": f"{written.temperature:g}",
+        "entropy": f"{written.entropy:.2f}",
+        "text": whole[:SAMPLE] if not per_line else "\n".join(whole.split("\n")[:30]),
+        "novelty": novelty.in_words().split("\n") if novelty else None,
+    }

@@ -1,0 +1,153 @@
+"""One text as a model reads it, ready for a page: surprise, alternatives, cells, found features.
+
+All that a page needs to answer for any character, any cell and any span is in one small record.
+Knows models and passages; knows nothing about HTML.
+"""
+
+import base64
+import dataclasses
+import re
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.api import Model
+from charlm.errors import TextError
+from charlm.inference import Array
+from charlm.inspection.activations import Block, Cell, blocks
+from charlm.inspection.features import FEATURES, of_tokens
+from charlm.inspection.finding import Found, FoundCell, bounded, find_in
+from charlm.inspection.passage import Passage
+from charlm.inspection.surprise import Expectations, expectations
+
+LEVELS = 16  # of a cell's value, from −1 to 1
+MOST_VALUES = 6_000_000  # cells × tokens that are kept: about 3 MB of a page
+BEST = 3  # cells that are shown of each feature
+PROBABILITY = 10_000  # of what a probability is written as a share
+
+_UNSEEN = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
+
+Levels = npt.NDArray[np.uint8]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What a page shows of a text.
+
+    cells: those whose values are kept, with the `levels` of each after every token (cells, tokens).
+    all_cells: how many the model has. found: of each feature the cells that tell it best.
+    """
+
+    passage: Passage
+    expected: Expectations
+    names: Sequence[str]  # of the tokens
+    cells: Sequence[Cell]
+    all_cells: int
+    levels: Levels
+    found: dict[str, Found]
+    squashed: bool  # values are v / (1 + |v|): a ReLU's have no bound
+
+    @property
+    def bits(self) -> float:
+        """Bits of the whole text."""
+        return float(self.expected.bits.sum())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; the levels as bytes, compressed, in base64."""
+        numbers, likeliest = np.unique(self.expected.likeliest, return_inverse=True)
+        return {
+            "pieces": [shown(piece) for piece in self.passage.pieces],
+            "bits": [round(float(bits), 2) for bits in self.expected.bits],
+            "ranks": self.expected.ranks.tolist(),
+            "names": [shown(self.names[number]) for number in numbers],
+            "likeliest": likeliest.reshape(self.expected.likeliest.shape).tolist(),
+            "probabilities": np.rint(self.expected.probabilities * PROBABILITY)
+            .astype(int)
+            .tolist(),
+            "cells": [str(cell) for cell in self.cells],
+            "allCells": self.all_cells,
+            "squashed": self.squashed,
+            "levels": packed(self.levels),
+            "found": {name: _found_json(found) for name, found in self.found.items()},
+        }
+
+
+def read(model: Model, text: str) -> Reading:
+    """Reads the text: once for what is expected, once for the cells."""
+    config, tokenizer = model.checkpoint.model, model.tokenizer
+    passage = Passage.of(tokenizer, text, model.per_line)
+    kept = [_values_alone(block) for block in blocks(model.engine, passage.ids)]
+    found = _find(kept, passage, model)
+    values = bounded(np.concatenate([block.values() for block in kept]), config)
+    columns = _columns(values, found, model)
+    levels = ((values[:, columns] + 1) * (LEVELS / 2)).astype(np.int64).clip(0, LEVELS - 1)
+    return Reading(
+        passage=passage,
+        expected=expectations(model.engine, passage),
+        names=[tokenizer.piece(token) for token in range(tokenizer.size)],
+        cells=[Cell.at(column, config) for column in columns],
+        all_cells=values.shape[1],
+        levels=np.ascontiguousarray(levels.T.astype(np.uint8)),
+        found=found,
+        squashed=config.cell == "rnn-relu",
+    )
+
+
+def _values_alone(block: Block) -> Block:
+    """The block with only what is shown of the cells: a fraction of the memory."""
+    return dataclasses.replace(block, before=[], after=[(block.values(),)])
+
+
+def _find(kept: Sequence[Block], passage: Passage, model: Model) -> dict[str, Found]:
+    """Every feature that both halves of the text have, with all cells ranked."""
+    found = {}
+    for name, feature in FEATURES.items():
+        try:
+            found[name] = find_in(kept, model.checkpoint.model, of_tokens(feature, passage))
+        except TextError:  # everywhere the same in a half of the text
+            continue
+    return found
+
+
+def _columns(values: Array, found: dict[str, Found], model: Model) -> list[int]:
+    """The cells to keep, in order: all, or those found and those that move most."""
+    room = MOST_VALUES // len(values)
+    if values.shape[1] <= room:
+        return list(range(values.shape[1]))
+    best = [
+        one.cell.column(model.checkpoint.model) for f in found.values() for one in f.cells[:BEST]
+    ]
+    moving = np.argsort(-values.std(axis=0), kind="stable").tolist()
+    return sorted(list(dict.fromkeys([*best, *moving]))[:room])
+
+
+def _found_json(found: Found) -> dict[str, Any]:
+    def record(one: FoundCell) -> dict[str, Any]:
+        return {
+            "cell": str(one.cell),
+            "rising": one.rising,
+            "chosen": round(one.chosen, 3),
+            "heldOut": round(one.held_out, 3),
+        }
+
+    shuffled = max((one.held_out for one in found.shuffled), default=0.0)
+    return {
+        "measure": found.measure,
+        "cells": [record(one) for one in found.cells[:BEST]],
+        "shuffled": round(shuffled, 3),
+    }
+
+
+def packed(levels: Levels) -> str:
+    """Bytes, compressed (zlib), in base64."""
+    return base64.b64encode(zlib.compress(levels.tobytes(), 6)).decode("ascii")
+
+
+def shown(text: str) -> str:
+    """The text with controls that a page would hide or obey made visible, as `<U+202E>`."""
+    return _UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", text)

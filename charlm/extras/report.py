@@ -1,0 +1,239 @@
+"""A report of a model: what it is, how it learned, what it writes and how it reads a text.
+
+Gathers all of it into one record; `page` makes the page. Knows models, corpora and readings;
+knows nothing about HTML or terminals.
+"""
+
+import dataclasses
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import charlm
+from charlm.api import Model
+from charlm.baselines import baselines
+from charlm.bulk import TorchEngine
+from charlm.corpus import tokenize
+from charlm.errors import OptionError, TextError
+from charlm.extras.charts import Chart, Line
+from charlm.extras.contexts import Contexts, contexts
+from charlm.extras.origin import Origin, valid_text
+from charlm.extras.reading import Reading, read
+from charlm.extras.runs import Run
+from charlm.extras.temperatures import Written, write_at
+from charlm.gradients import Flow, flow, network, windows
+from charlm.inference import Ids
+from charlm.inspection.gates import GATES_OF, Saturation, saturation
+from charlm.scoring import Watch, evaluate
+from charlm.text import text_of
+from charlm.tokenizers import UNK
+
+CHARACTERS = 10_000  # of a text that is read, unless more are asked for
+TEMPERATURES = (0.5, 0.8, 1.0, 1.2)
+TEXTS, LENGTH = 4, 600  # written at each temperature, tokens each
+LINES = 200  # written at each temperature by a per-line model
+EVALUATED = 2**18  # characters of the validation text, its beginning
+STREAMS = 32
+FLOW_STEPS = (64, 32, 16, 8, 4)  # how far back the gradient is followed: as far as the text allows
+FLOW_POSITIONS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Bits per character by name, the model's first, and the text that they are of."""
+
+    of: str
+    rows: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """All that the page shows."""
+
+    name: str
+    summary: list[tuple[str, str]]
+    learning: Chart | None
+    evaluation: Evaluation
+    written: list[Written]
+    compared: str | None  # the corpus that novelty was measured against
+    per_line: bool
+    source: str  # what text was read
+    unseen: int  # of its tokens
+    reading: Reading
+    saturation: list[Saturation]
+    flow: Flow | None
+    contexts: Contexts
+    version: str = charlm.__version__
+
+    def to_json(self) -> dict[str, Any]:
+        """What the page's script needs."""
+        return self.reading.to_json() | {"contexts": self.contexts.to_json()}
+
+
+def make(
+    model: Model,
+    name: str,
+    origin: Origin | None = None,
+    text: tuple[str, str] | None = None,
+    *,
+    characters: int = CHARACTERS,
+    seed: int = 1,
+    watch: Watch = lambda _: None,
+) -> Report:
+    """Reads a text, (what it is, itself), or else the start of the validation text, and the rest.
+
+    Where the corpus is not at hand either, the model reads what it writes itself.
+    """
+    source, subject = _subject(model, origin, text, characters, seed)
+    reading = read(model, subject)
+    ids = reading.passage.ids
+    watch(0.4)
+    count, length = (LINES, LENGTH) if model.per_line else (TEXTS, LENGTH)
+    corpus = origin.text if origin else None
+    written = write_at(model, TEMPERATURES, count, length, seed, corpus)
+    watch(0.6)
+    evaluation = _evaluation(model, origin, subject, reading)
+    watch(0.75)
+    net = network(model.checkpoint).requires_grad_(False)
+    has_gates = model.checkpoint.model.cell in GATES_OF
+    return Report(
+        name=name,
+        summary=_summary(model),
+        learning=_learning(model, name),
+        evaluation=evaluation,
+        written=written,
+        compared=origin.what if origin else None,
+        per_line=model.per_line,
+        source=source,
+        unseen=int((ids == UNK).sum()),
+        reading=reading,
+        saturation=saturation(model.engine, model.checkpoint.weights, ids) if has_gates else [],
+        flow=_flow(net, ids, name),
+        contexts=contexts(net, model.engine, ids),
+    )
+
+
+def _subject(
+    model: Model, origin: Origin | None, text: tuple[str, str] | None, characters: int, seed: int
+) -> tuple[str, str]:
+    """What is read, in words, and itself."""
+    if text:
+        return text
+    if origin and (whole := valid_text(origin, model.checkpoint, characters)):
+        what = f"the start of the validation text of {origin.text.name}"
+        if not origin.same:
+            what += ", which is not the text that the model was trained on"
+        return what, whole
+    what = f"what the model wrote itself at temperature 1 with seed {seed}: a checkpoint keeps no "
+    what += "text, and its corpus was not found, so this does not show how it reads people's text"
+    return what, _own_text(model, characters, seed)
+
+
+def _own_text(model: Model, characters: int, seed: int) -> str:
+    count = max(1, characters // 20) if model.per_line else 1
+    [written] = write_at(model, [1.0], count, characters, seed)
+    text = "\n".join(filter(None, written.texts))[:characters]
+    if not text:
+        raise TextError("the model wrote nothing to read; give a TEXT")
+    return text
+
+
+def _evaluation(model: Model, origin: Origin | None, subject: str, reading: Reading) -> Evaluation:
+    """On the validation text where it is known to be that, else on the text that was read."""
+    whole = valid_text(origin, model.checkpoint, EVALUATED) if origin and origin.same else ""
+    if whole:
+        text = text_of(whole)
+        pieces = text.line_chunks() if model.per_line else text.chunks()
+        tokens = tokenize([pieces], model.tokenizer, model.per_line)
+        engine = TorchEngine.of(model.checkpoint.model, model.checkpoint.weights)
+        bits = evaluate(engine, tokens, STREAMS).bits_per_character
+        of = f"the validation text ({text.characters:,} characters)"
+    else:
+        text = text_of(subject)
+        bits = reading.bits / max(1, len(reading.passage.text))
+        of = f"the text read below ({text.characters:,} characters)"
+    return Evaluation(of, {"this model": bits, **dict(sorted(baselines(text).items(), key=_bits))})
+
+
+def _bits(row: tuple[str, float]) -> float:
+    return row[1]
+
+
+def _flow(net: Any, ids: Ids, name: str) -> Flow | None:
+    """As far back as the text is long enough for."""
+    for steps in FLOW_STEPS:
+        try:
+            columns = windows(ids, steps, FLOW_POSITIONS, per_line=net.config.per_line)
+        except TextError:
+            continue
+        return flow(net, columns, steps, name)
+    return None
+
+
+def _learning(model: Model, name: str) -> Chart | None:
+    """Bits per character over the steps."""
+    if not model.checkpoint.history:
+        return None
+    run = Run.of(model.checkpoint, name)
+    assert run.bits is not None
+    return Chart(
+        "Learning curve",
+        "steps",
+        "bits per character",
+        [
+            Line("training", run.points("train_nats", scale=run.bits)),
+            Line("validation", run.points("valid_nats", scale=run.bits)),
+        ],
+    )
+
+
+def _summary(model: Model) -> list[tuple[str, str]]:
+    """The model, its corpus and its training, in names and words."""
+    checkpoint = model.checkpoint
+    config, corpus, training = checkpoint.model, checkpoint.corpus, checkpoint.training
+    rows = [
+        (
+            "Model",
+            f"{config.layers} × {config.hidden_size} {config.cell}, embedding "
+            f"{config.embedding_size}{' (tied)' if config.tie_weights else ''}, "
+            f"{config.parameters:,} parameters",
+        ),
+        ("Tokens", f"{checkpoint.tokenizer.kind}, {checkpoint.tokenizer.size:,} of them"),
+        ("Sequences", "each line is one" if config.per_line else "the whole text is one"),
+        (
+            "Corpus",
+            f"{corpus['name']}: {corpus['train_characters']:,} characters to train on, "
+            f"{corpus['valid_characters']:,} to validate on",
+        ),
+        (
+            "Training",
+            f"AdamW, peak rate {training.learning_rate:g}, batch {training.batch_size}, BPTT "
+            f"{training.bptt}, dropout {training.dropout:g}, clip {training.clip:g}, seed "
+            f"{training.seed}, {training.precision}",
+        ),
+    ]
+    if checkpoint.history:
+        last = checkpoint.history[-1]
+        best = min(checkpoint.history, key=lambda record: record["valid_nats"])
+        bits = best["valid_nats"] * corpus["tokens_per_character"] / math.log(2)
+        rows += [
+            (
+                "Trained",
+                f"{last['step']:,} steps, {last['epoch']:.2f} epochs, {last['seconds']:,.0f} s",
+            ),
+            ("Best", f"{bits:.4f} bits per character in validation, at step {best['step']:,}"),
+        ]
+    versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
+    return [*rows, *([("Made with", versions)] if versions else [])]
+
+
+def check_characters(characters: int) -> None:
+    """Raises OptionError for more than a page can hold."""
+    if characters > 5 * CHARACTERS:
+        raise OptionError(f"--characters: {characters:,} cannot be shown; give at most 50,000")
+
+
+def name_of(path: str | os.PathLike[str]) -> str:
+    """What a report calls the model: its file's name."""
+    return os.path.basename(os.fspath(path)).removesuffix(".safetensors")

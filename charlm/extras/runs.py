@@ -1,0 +1,95 @@
+"""The course of trainings, read from checkpoints and from the logs that `charlm train` writes.
+
+Knows files and numbers; knows nothing about how they are drawn.
+"""
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from charlm.checkpoint import Checkpoint, load
+from charlm.errors import OptionError, TextError
+
+SUFFIX = ".safetensors"
+FIELDS = ("step", "seconds", "train_nats")  # that every record of a log has
+Points = list[tuple[float, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training: its records in order, of validations alone where they are a checkpoint's.
+
+    bits: what turns nats per token into bits per character; a log does not say it.
+    """
+
+    name: str
+    records: Sequence[Mapping[str, Any]]
+    bits: float | None = None
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, name: str) -> "Run":
+        """The history that a checkpoint keeps."""
+        return cls(
+            name,
+            checkpoint.history,
+            checkpoint.corpus["tokens_per_character"] / math.log(2),
+        )
+
+    def points(self, field: str, over: str = "step", scale: float = 1.0) -> Points:
+        """(step or seconds, value × scale) of every record that has the field.
+
+        Raises OptionError if none has it.
+        """
+        found = [
+            (float(record[over]), float(record[field]) * scale)
+            for record in self.records
+            if record.get(field) is not None
+        ]
+        if not found:
+            raise OptionError(
+                f"{self.name}: keeps no {field.replace('_', ' ')}; "
+                "give the file that charlm train --log wrote"
+            )
+        return found
+
+
+def read_run(path: str | os.PathLike[str]) -> Run:
+    """A checkpoint's history or a training log, whichever the file is.
+
+    Raises CheckpointError, or TextError with the file, the line and what is wrong there.
+    """
+    name = os.path.basename(os.fspath(path))
+    if name.endswith(SUFFIX):
+        return Run.of(load(path), name.removesuffix(SUFFIX))
+    with open(path, encoding="utf-8", errors="replace") as file:
+        lines = [(number, line) for number, line in enumerate(file, 1) if line.strip()]
+    if not lines:
+        raise TextError(f"{os.fspath(path)}: there are no records in it")
+    records = [_record(line, f"{os.fspath(path)}, line {number}") for number, line in lines]
+    return Run(os.path.splitext(name)[0], records)
+
+
+def _record(line: str, where: str) -> Mapping[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict):
+        raise TextError(
+            f"{where}: neither a training log's JSON object nor a checkpoint (*{SUFFIX})"
+        )
+    for field in FIELDS:
+        if field not in record:
+            raise TextError(f"{where}: there is no {field!r}")
+    for field, value in record.items():
+        if not (value is None or _finite(value)):
+            raise TextError(f"{where}: {field!r} is {value!r:.40}, not a number")
+    return record
+
+
+def _finite(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)

@@ -1,0 +1,83 @@
+"""What a model writes at each of several temperatures: how unsure it is, how much is new.
+
+Knows models and corpora; knows nothing about how the figures are drawn.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.api import Model
+from charlm.inference import Array, Ids
+from charlm.novelty import Novelty
+from charlm.sampling import generate, make_sampler
+from charlm.text import Text
+from charlm.tokenizers import EOS, UNK
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """Texts written at one temperature.
+
+    entropy: bits per character of the distributions that their tokens were drawn from.
+    """
+
+    temperature: float
+    texts: list[str]
+    entropy: float
+    novelty: Novelty | None
+
+
+def write_at(
+    model: Model,
+    temperatures: Sequence[float],
+    count: int,
+    length: int,
+    seed: int,
+    corpus: Text | None = None,
+) -> list[Written]:
+    """`count` texts of at most `length` tokens at each temperature, compared with the corpus."""
+    return [_written(model, value, count, length, seed, corpus) for value in temperatures]
+
+
+def _written(
+    model: Model, temperature: float, count: int, length: int, seed: int, corpus: Text | None
+) -> Written:
+    draw = make_sampler(temperature, forbidden=[UNK])
+    bits: list[Floats] = []
+
+    def sampler(logits: Array, uniforms: Floats) -> Ids:
+        bits.append(entropies(logits, temperature))
+        return draw(logits, uniforms)
+
+    seeds = [[seed, number] for number in range(count)]
+    steps = list(generate(model.engine, sampler, model.encode(""), seeds, length))
+    columns = np.array(steps).reshape(-1, count).T
+    texts = [model.tokenizer.decode(column[column != EOS].tolist()) for column in columns]
+    ended = int((columns == EOS).any(axis=1).sum())
+    characters = max(1, sum(map(len, texts)) + ended)  # an end is an event as a character is
+    novelty = Novelty.of(texts, corpus, model.per_line) if corpus else None
+    return Written(
+        temperature, texts, float(sum(part.sum() for part in bits)) / characters, novelty
+    )
+
+
+def entropies(logits: Array, temperature: float) -> Floats:
+    """−Σ p log2 p of softmax(logits / temperature) without <UNK>, one for each row.
+
+    >>> entropies(np.zeros((1, 6), np.float32), 1.0).tolist()  # four characters and <EOS>
+    [2.321928094887362]
+    """
+    if temperature == 0:
+        return np.zeros(len(logits))
+    scaled = np.delete(logits.astype(np.float64), UNK, axis=1) / max(temperature, 1e-300)
+    scaled -= scaled.max(axis=1, keepdims=True)
+    weights = np.exp(scaled)
+    total = weights.sum(axis=1)
+    nats: Floats = np.log(total) - (weights * np.where(weights > 0, scaled, 0)).sum(axis=1) / total
+    bits: Floats = nats / np.log(2)
+    return bits
