@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from charlm.cli import paint, terminal
 from charlm.cli.views import GREATEST, Options, around, columns, places
+from charlm.cli.watched import reading
 from charlm.errors import OptionError
 from charlm.inspection.colours import Colour, diverging, sequential
 
@@ -36,7 +37,8 @@ def _one_cell(model: "Model", passage: "Passage", options: Options) -> None:
     from charlm.inspection.activations import Cell, trace
 
     cell = Cell.parse(options["cell_index"], model.checkpoint.model)
-    values = [float(value) for value in trace(model.engine, passage.ids, cell)]
+    with reading(model.engine, len(passage)) as engine:
+        values = [float(value) for value in trace(engine, passage.ids, cell)]
     greatest = max(1.0, max(map(abs, values)))  # a ReLU's values know no bound
     if options["as_json"]:
         tokens = [
@@ -82,7 +84,8 @@ def _find(model: "Model", passage: "Passage", options: Options) -> None:
     name = options["find"]
     feature = FEATURES[name] if name else matches(options["find_regex"])
     labels = of_tokens(feature, passage)
-    found = find(model.engine, passage, labels)
+    with reading(model.engine, len(passage)) as engine:
+        found = find(engine, passage, labels)
     name = name or options["find_regex"]
     if options["as_json"]:
         terminal.write_json(_found_json(name, found))
@@ -126,7 +129,8 @@ def gates(model: "Model", passage: "Passage", options: Options) -> None:
     """How often each gate of each cell is below 0.1 and above 0.9."""
     from charlm.inspection.gates import saturation
 
-    found = saturation(model.engine, model.checkpoint.weights, passage.ids)
+    with reading(model.engine, len(passage)) as engine:
+        found = saturation(engine, model.checkpoint.weights, passage.ids)
     if options["as_json"]:
         layers = [
             {
@@ -203,7 +207,8 @@ def matching(model: "Model", passage: "Passage", options: Options) -> None:
 
     begin, end = _span(options["span"], passage)
     threshold = THRESHOLD if options["threshold"] is None else options["threshold"]
-    found = match(model.engine, passage.ids, begin, end, threshold)
+    with reading(model.engine, len(passage)) as engine:
+        found = match(engine, passage.ids, begin, end, threshold)
     if options["as_json"]:
         terminal.write_json(_matches_json(passage, found, begin, end, threshold))
         return

@@ -12,7 +12,7 @@ from charlm.cli.options import (
     json_option,
     on_unknown_option,
 )
-from charlm.errors import OptionError
+from charlm.errors import OptionError, TextError
 
 VIEWS = {  # where each is
     "surprise": "charlm.cli.views",
@@ -130,6 +130,8 @@ def _read(text: str, encoding: str) -> str:
     from charlm.cli import terminal
     from charlm.text import open_text, text_of
 
+    if not text:
+        raise TextError("TEXT is empty: give a text, a file or - (standard input)")
     found = open_text([text], encoding) if text == "-" or os.path.exists(text) else text_of(text)
     for remark in found.notices:
         terminal.notice(remark)

@@ -64,8 +64,10 @@ def command(checkpoints: tuple[str, ...], **options: Any) -> None:
         raise OptionError(f"give at most {len(MARKS)} checkpoints, not {len(checkpoints)}")
     models = [load(path) for path in checkpoints]
     pairs = _read(options) if options["pairs"] else probing.cats_pairs()
-    measured = [_measured(model, pairs, options) for model in models]
     names = _short(checkpoints)
+    measured = [
+        _measured(name, model, pairs, options) for name, model in zip(names, models, strict=True)
+    ]
     if options["as_json"]:
         for path, model, one in zip(checkpoints, models, measured, strict=True):
             _write_json(path, model, one, options)
@@ -84,11 +86,16 @@ def _read(options: Options) -> list["Pair"]:
     return read_pairs("".join(text.chunks()).split("\n"), text.documents[0].name)
 
 
-def _measured(model: "Model", pairs: Sequence["Pair"], options: Options) -> list["Measured"]:
+def _measured(
+    name: str, model: "Model", pairs: Sequence["Pair"], options: Options
+) -> list["Measured"]:
+    from charlm.cli.watched import reading
     from charlm.probing import Start, measure
 
     start = Start.of(model.tokenizer, model.per_line, options["given"], options["end"])
-    return measure(model.engine, model.tokenizer, pairs, start, options["normalise"])
+    characters = sum(len(pair.better) + len(pair.worse) for pair in pairs)
+    with reading(model.engine, characters, name) as engine:
+        return measure(engine, model.tokenizer, pairs, start, options["normalise"])
 
 
 def _short(paths: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli import paint, terminal
+from charlm.cli.watched import reading
 from charlm.inspection.colours import Colour
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def surprise(model: "Model", passage: "Passage", options: Options) -> None:
     """Every token on the colour of its bits, the bits of each line, the greatest surprises."""
     from charlm.inspection.surprise import expectations
 
-    seen = expectations(model.engine, passage, count=1)
+    with reading(model.engine, len(passage)) as engine:
+        seen = expectations(engine, passage, count=1)
     bits = [float(value) for value in seen.bits]
     lines = list(passage.lines())
     totals = [math.fsum(bits[begin:end]) for begin, end in lines]
@@ -185,7 +187,8 @@ def predictions(model: "Model", passage: "Passage", options: Options) -> None:
     came = [*passage.ids[1:].tolist()]
     if not passage.per_line:  # what comes after the last token is asked too
         passage = dataclasses.replace(passage, ids=np.append(passage.ids, EOS))
-    seen = expectations(model.engine, passage)
+    with reading(model.engine, len(passage)) as engine:
+        seen = expectations(engine, passage)
     after = [terminal.symbol("<EOS>"), *map(terminal.symbol, passage.pieces)][: len(seen.bits)]
     raw = ["<EOS>", *passage.pieces][: len(seen.bits)]
     steps = [

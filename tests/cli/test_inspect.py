@@ -112,7 +112,8 @@ def test_predictions(charlm: Any, cat_path: Path, cat_model: Model) -> None:
         came = [one["text"] for one in step["next"] if one["came"]]
         assert came in ([], ["The cat"[t : t + 1]])
     rows = rows_of(charlm("inspect", cat_path, "The cat", "--view", "predictions").out)
-    assert rows[0] == "after next1 P1 next2 P2 next3 P3 next4 P4 next5 P5".split()
+    names = "after next1 P1 next2 P2 next3 P3 next4 P4 next5 P5"
+    assert "\t".join(rows[0]) == names.replace(" ", "\t")
     assert rows[5][0] == "␣"
     assert rows[8][0] == "t"
 
@@ -337,7 +338,7 @@ def test_options_that_cannot_be_used_are_named(
             [],
             "the model never saw '☃' (U+2603) at character 4; --on-unknown unk reads them as <UNK>",
         ),
-        ("", [], "text is empty"),
+        ("", [], "TEXT is empty: give a text, a file or - (standard input)"),
         (
             TEXT,
             ["--find", "digit"],
