@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CATS := corpora/cats/cats.txt
 MODEL := checkpoints/cats.safetensors
 
-.PHONY: demo test check clean
+.PHONY: demo test check clean bench bench-long
 
 $(VENV)/ready: setup.cfg constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,12 @@ check: $(VENV)/ready
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest
+
+bench: $(VENV)/ready
+	$(BIN)/python -m benchmarks
+
+bench-long: $(VENV)/ready
+	$(BIN)/python -m benchmarks --long
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
