@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli import paint, terminal
-from charlm.cli.views import GREATEST, Options, around, columns, places
+from charlm.cli.views import GREATEST, Options, around, columns, names, places
 from charlm.cli.watched import reading
 from charlm.errors import OptionError
 from charlm.inspection.colours import Colour, diverging, sequential
@@ -57,7 +57,7 @@ def _one_cell(model: "Model", passage: "Passage", options: Options) -> None:
         )
         paint.show(f"\n{legend} cell {cell} after each token")
     else:
-        _columns(passage, ["value"], [[value] for value in values])
+        _columns(model, passage, "value", values)
 
 
 def _paint(passage: "Passage", colours: Sequence[Colour], depth: int) -> None:
@@ -69,11 +69,11 @@ def _paint(passage: "Passage", colours: Sequence[Colour], depth: int) -> None:
         paint.show(row)
 
 
-def _columns(passage: "Passage", names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    figures = zip(places(passage), passage.pieces, rows, strict=True)
+def _columns(model: "Model", passage: "Passage", title: str, values: Sequence[float]) -> None:
+    figures = zip(places(passage), names(model, passage), values, strict=True)
     columns(
-        ["line", "column", "token", *names],
-        ((*place, terminal.symbol(piece), *row) for place, piece, row in figures),
+        ["line", "column", "token", title],
+        ((*place, name, value) for place, name, value in figures),
     )
 
 
@@ -153,8 +153,8 @@ def gates(model: "Model", passage: "Passage", options: Options) -> None:
             ),
         )
         return
-    names = ["layer", "gate", "below 0.1", "above 0.9", "cells mostly closed", "mostly open"]
-    terminal.table(names, map(_gate_row, found), right=[0, 2, 3, 4, 5])
+    titles = ["layer", "gate", "below 0.1", "above 0.9", "cells mostly closed", "mostly open"]
+    terminal.table(titles, map(_gate_row, found), right=[0, 2, 3, 4, 5])
     for layer in sorted({one.layer for one in found}):
         _scatter([one for one in found if one.layer == layer])
 
@@ -284,4 +284,4 @@ def context(model: "Model", passage: "Passage", options: Options) -> None:
         )
         paint.show(f"\n{legend} |gradient times input| on {terminal.symbol(predicted)}, in nats")
     else:
-        _columns(read, ["gradient_times_input"], [[strength] for strength in strengths])
+        _columns(model, read, "gradient_times_input", strengths)

@@ -22,9 +22,9 @@ Options = dict[str, Any]
 GREATEST = 10  # surprises, and cells found, that are listed
 
 
-def columns(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def columns(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A header and rows, with tabs between; texts have been made safe."""
-    terminal.write("\t".join(names) + "\n")
+    terminal.write("\t".join(titles) + "\n")
     for row in rows:
         terminal.write("\t".join(map(_plain, row)) + "\n")
 
@@ -43,6 +43,14 @@ def places(passage: "Passage") -> list[tuple[int, int]]:
             line += piece.count("\n")
             column = len(piece) - piece.rindex("\n")
     return found
+
+
+def names(model: "Model", passage: "Passage") -> list[str]:
+    """Each token on one line: its text, or a byte's name where it is no character by itself."""
+    return [
+        terminal.symbol(piece or model.tokenizer.piece(token))
+        for piece, token in zip(passage.pieces, passage.ids[1:].tolist(), strict=True)
+    ]
 
 
 def around(passage: "Passage", begin: int, end: int, reach: int = 16) -> str:
@@ -86,7 +94,7 @@ def _paint_surprise(
 
     width = max(len(f"{total:,.1f}") for total in totals) + 5
     margins = [f"{total:,.1f} bits".rjust(width) for total in totals]
-    colours = [colour_of(value) for value in bits]
+    colours = [colour_of(value) for value in _of_characters(passage, bits)]
     for row in paint.page(passage.pieces, colours, lines, margins, depth):
         paint.show(row)
     legend = "".join(
@@ -94,6 +102,16 @@ def _paint_surprise(
     )
     paint.show(f"\n{'bits'.rjust(width)} │ {legend} or more")
     paint.show(f"{'in all'.rjust(width)} │ {_total(passage, sum(totals))}\n")
+
+
+def _of_characters(passage: "Passage", bits: Sequence[float]) -> list[float]:
+    """The bits of each token that completes a character, those of its other bytes included."""
+    summed, waiting = [], 0.0
+    for piece, value in zip(passage.pieces, bits, strict=True):
+        waiting += value
+        summed.append(waiting)
+        waiting = 0.0 if piece else waiting
+    return summed
 
 
 def _total(passage: "Passage", bits: float) -> str:
@@ -114,8 +132,8 @@ def _greatest(model: "Model", passage: "Passage", seen: "Expectations") -> None:
         ]
         for t in seen.greatest(GREATEST)
     ]
-    names = ["line:column", "bits", "rank", "the greatest surprises", "expected, with P"]
-    terminal.table(names, rows, right=[0, 1, 2])
+    titles = ["line:column", "bits", "rank", "the greatest surprises", "expected, with P"]
+    terminal.table(titles, rows, right=[0, 1, 2])
 
 
 def _surprise_columns(
@@ -128,7 +146,7 @@ def _surprise_columns(
     expected = [terminal.symbol(model.tokenizer.piece(int(k))) for k in seen.likeliest[:, 0]]
     figures = zip(
         places(passage),
-        map(terminal.symbol, passage.pieces),
+        names(model, passage),
         seen.bits,
         seen.ranks,
         expected,
@@ -184,12 +202,12 @@ def predictions(model: "Model", passage: "Passage", options: Options) -> None:
     from charlm.inspection.surprise import expectations
     from charlm.tokenizers import EOS
 
-    came = [*passage.ids[1:].tolist()]
+    came, named = passage.ids[1:].tolist(), names(model, passage)
     if not passage.per_line:  # what comes after the last token is asked too
         passage = dataclasses.replace(passage, ids=np.append(passage.ids, EOS))
     with reading(model.engine, len(passage)) as engine:
         seen = expectations(engine, passage)
-    after = [terminal.symbol("<EOS>"), *map(terminal.symbol, passage.pieces)][: len(seen.bits)]
+    after = ["<EOS>", *named][: len(seen.bits)]
     raw = ["<EOS>", *passage.pieces][: len(seen.bits)]
     steps = [
         [
@@ -203,12 +221,13 @@ def predictions(model: "Model", passage: "Passage", options: Options) -> None:
     elif depth := paint.colours():
         _paint_predictions(after, steps, depth)
     else:
-        names = [f"{name}{rank}" for rank in range(1, len(steps[0]) + 1) for name in ("next", "P")]
+        ranks = range(1, len(steps[0]) + 1)
+        titles = [f"{title}{rank}" for rank in ranks for title in ("next", "P")]
         rows = (
             [text, *(part for piece, p, _ in step for part in (terminal.symbol(piece), p))]
             for text, step in zip(after, steps, strict=True)
         )
-        columns(["after", *names], rows)
+        columns(["after", *titles], rows)
 
 
 Step = list[tuple[str, float, bool]]  # pieces with their probability, and whether each came

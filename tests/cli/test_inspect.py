@@ -372,3 +372,12 @@ def test_a_model_without_gates_is_named(charlm: Any, tmp_path: Path) -> None:
         "charlm: --view gates: a model of rnn cells has no gates; "
         "those of gru, gru-reset-before, gru-simple, lstm, lstm-peephole have\n"
     )
+
+
+def test_a_character_of_several_bytes_has_the_bits_of_all() -> None:
+    from charlm.cli.views import _of_characters, names
+
+    model = Model(random_checkpoint(tokenizer="bytes"))
+    passage = Passage.of(model.tokenizer, "a€b", False)
+    assert names(model, passage) == ["a", "<0xE2>", "<0x82>", "€", "b"]
+    assert _of_characters(passage, [1.0, 2.0, 3.0, 4.0, 5.0])[3:] == [9.0, 5.0]
