@@ -114,34 +114,44 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Container]:
     try:
         # without O_NONBLOCK a named pipe would wait for a writer
         handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = _regular(handle)
+        except BaseException:
+            os.close(handle)
+            raise
         with open(handle, "rb") as file:
-            yield _read_header(file)
+            yield _read_header(file, status.st_size)
     except OSError as error:
         raise CheckpointError(f"{name}: {(error.strerror or str(error)).lower()}") from error
     except CheckpointError as error:
         raise CheckpointError(f"{name}: {error}") from error
 
 
-def _read_header(file: BufferedReader) -> Container:
-    status = os.fstat(file.fileno())
+def _regular(handle: int) -> os.stat_result:
+    """The status of an open file; refuses what is no file."""
+    status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
         raise CheckpointError(f"{kind}, not a checkpoint; give a file that charlm train wrote")
+    return status
+
+
+def _read_header(file: BufferedReader, file_size: int) -> Container:
     start = file.read(FIRST_BYTES)
     found = START.match(start, 8)
     if not found:
         raise CheckpointError(f"not a charlm checkpoint but {look_of(start)}")
     length = int.from_bytes(start[:8], "little")
-    if not found.end() <= 8 + length <= min(status.st_size, LONGEST_HEADER):
+    if not found.end() <= 8 + length <= min(file_size, LONGEST_HEADER):
         raise CheckpointError(
-            f"damaged: a header of {length:,} bytes in a file of {status.st_size:,}; get it anew"
+            f"damaged: a header of {length:,} bytes in a file of {file_size:,}; get it anew"
         )
     file.seek(0)
     record, table = _parse_header(file.read(8 + length), int(found[1]), found[2])
     layout, size = _parse_table(table)
-    if 8 + length + size != status.st_size:
+    if 8 + length + size != file_size:
         raise CheckpointError(
-            f"damaged: {status.st_size:,} bytes where {8 + length + size:,} should be; get it anew"
+            f"damaged: {file_size:,} bytes where {8 + length + size:,} should be; get it anew"
         )
     return Container(record, layout, file, size, record.pop("data", None))
 
