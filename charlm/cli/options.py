@@ -2,11 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from charlm.config import field_types
+
+if TYPE_CHECKING:
+    from charlm.api import Model
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -79,3 +82,18 @@ device_option = click.option(
 raw_option = click.option(
     "--raw", is_flag=True, help="Print control characters to a terminal as they are."
 )
+
+
+def read_prompt(options: dict[str, Any]) -> str:
+    """What --prompt says, or standard input for -."""
+    from charlm.text import open_text
+
+    if options["prompt"] != "-":
+        return str(options["prompt"])
+    return "".join(open_text(["-"], options["encoding"]).chunks())
+
+
+def most_tokens(model: "Model", options: dict[str, Any]) -> int:
+    """What --length says, or its default."""
+    length: int | None = options["length"]
+    return (500 if model.per_line else 1000) if length is None else length

@@ -11,8 +11,10 @@ from charlm.cli.options import (
     device_option,
     encoding_option,
     json_option,
+    most_tokens,
     on_unknown_option,
     raw_option,
+    read_prompt,
 )
 
 if TYPE_CHECKING:
@@ -136,15 +138,6 @@ def command(checkpoint: str, **options: Any) -> None:
         terminal.notice(Novelty.of(texts, corpus, model.per_line).in_words())
 
 
-def read_prompt(options: dict[str, Any]) -> str:
-    """What --prompt says, or standard input for -."""
-    from charlm.text import open_text
-
-    if options["prompt"] != "-":
-        return str(options["prompt"])
-    return "".join(open_text(["-"], options["encoding"]).chunks())
-
-
 def _stream(model: "Model", prompt: str, options: dict[str, Any]) -> str:
     """One text, each piece written as soon as it is known."""
     from charlm.cli import terminal
@@ -225,12 +218,6 @@ def _tokens(model: "Model", prompt: str, numbers: range, options: dict[str, Any]
         on_unknown=options["on_unknown"],
         device=options["device"],
     )
-
-
-def most_tokens(model: "Model", options: dict[str, Any]) -> int:
-    """What --length says, or its default."""
-    length: int | None = options["length"]
-    return (500 if model.per_line else 1000) if length is None else length
 
 
 def _print(texts: list[str], options: dict[str, Any], per_line: bool) -> None:

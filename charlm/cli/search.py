@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from charlm.cli.sample import most_tokens, read_prompt
+from charlm.cli.options import most_tokens, read_prompt
 from charlm.errors import OptionError
 
 if TYPE_CHECKING:
