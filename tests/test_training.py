@@ -90,9 +90,9 @@ def seldom_reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 WAYS = {
-    "lstm, steps": {"cell": "lstm", "steps": 61},
+    "lstm, steps": {"cell": "lstm", "steps": 48},
     "gru, epochs": {"cell": "gru", "epochs": 1.3, "layers": 2},
-    "tied, often reset": {"steps": 61, "tie_weights": True, "reset_probability": 0.4},
+    "tied, often reset": {"steps": 48, "tie_weights": True, "reset_probability": 0.4},
 }
 for way in WAYS.values():
     way |= {"dropout": 0.3, "learning_rate": 0.02}
@@ -110,17 +110,7 @@ def test_a_resumed_run_equals_one_that_never_stopped(way: str, per_line: bool) -
     assert windows < steps  # an epoch ends on the way
     validated = [record["step"] for record in whole.training.history]
     middle = validated[len(validated) // 2]
-    for stop in {
-        1,
-        2,
-        windows - 1,
-        windows,
-        windows + 1,
-        middle - 1,
-        middle,
-        middle + 1,
-        steps - 1,
-    }:
+    for stop in {1, windows, windows + 1, middle, middle + 1, steps - 1}:
         assert_same(finish(resumed(stop_after(begin(corpus, **WAYS[way]), stop))), whole)
 
 
@@ -183,7 +173,7 @@ def test_another_seed_gives_another_model() -> None:
 def test_a_model_overfits_one_line(cell: str) -> None:
     line = "The cat, which already ate the fish, was full."
     trained = train(
-        corpus_of(line, per_line=True), cell=cell, steps=250, learning_rate=0.02, batch_size=1
+        corpus_of(line, per_line=True), cell=cell, steps=160, learning_rate=0.03, batch_size=1
     )
     checkpoint = trained.checkpoint()
     engine = NumpyEngine(checkpoint.model, checkpoint.weights)
