@@ -26,6 +26,7 @@ COMMANDS = {
     "inspect": "charlm.cli.inspect",
     "probe": "charlm.cli.probe",
     "gradients": "charlm.cli.gradients",
+    "plot": "charlm.cli.plot",
     "report": "charlm.cli.report",
     "tokenize": "charlm.cli.tokenize",
 }

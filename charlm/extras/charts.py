@@ -117,7 +117,7 @@ class Scale:
             values = [10.0**power for power in range(first, last + 1, step)]
         else:
             values = steps(self.low, self.high, most)
-        return [Tick(self(value), written(value)) for value in values]
+        return [Tick(self(value), written(value, self.log)) for value in values]
 
 
 def steps(low: float, high: float, most: int) -> list[float]:
@@ -133,12 +133,17 @@ def steps(low: float, high: float, most: int) -> list[float]:
     return [round(k * step, 12) for k in range(first, last + 1)]
 
 
-def written(value: float) -> str:
-    """A tick's number: 0.5, 20, 1.5k, 10M or 1e-07.
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-    >>> [written(value) for value in (0.25, 40.0, 1500.0, 1e-7)]
-    ['0.25', '40', '1.5k', '1e-07']
+
+def written(value: float, power: bool = False) -> str:
+    """A tick's number: 0.5, 20, 1.5k, 10M, or as a power of ten where it is one.
+
+    >>> [written(value) for value in (0.25, 40.0, 1500.0)], written(1e-4, power=True)
+    (['0.25', '40', '1.5k'], '10⁻⁴')
     """
+    if power:
+        return "10" + str(round(math.log10(value))).translate(_RAISED)
     for size, unit in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:g}{unit}"

@@ -17,6 +17,7 @@ from charlm.extras.report import Report
 from charlm.extras.temperatures import Written
 from charlm.inspection import colours
 from charlm.inspection.surprise import MOST_BITS
+from charlm.novelty import LENGTHS
 
 SHADES = 33  # of the scale of surprise
 SAMPLE = 1500  # characters of what was written that are shown at each temperature
@@ -46,7 +47,7 @@ def render(report: Report) -> str:
         script=Markup(script),
         data=Markup(_json(report.to_json())),
         learning=draw(report.learning) if report.learning else None,
-        temperature_chart=draw(_entropies(report.written)),
+        temperature_charts=[draw(chart) for chart in _temperatures(report.written)],
         flow=_flow(report),
         gates=_gates(report),
         evaluation_most=max(report.evaluation.rows.values()),
@@ -88,14 +89,31 @@ def _palette() -> str:
     )
 
 
-def _entropies(written: list[Written]) -> Chart:
+def _temperatures(written: list[Written]) -> list[Chart]:
     """How unsure the model is, and how much of what it writes is new, over the temperature."""
-    return Chart(
-        "How unsure it is while it writes",
-        "temperature",
-        "entropy, bits per character",
-        [Line("entropy", [(one.temperature, one.entropy) for one in written])],
-    )
+    entropy = Line("entropy", [(one.temperature, one.entropy) for one in written])
+    charts = [
+        Chart("How unsure it is", "temperature", "bits per character", [entropy]),
+    ]
+    lines = [
+        Line(f"of {length}", points) for length in LENGTHS if (points := _new(written, length))
+    ]
+    if lines:
+        charts.append(
+            Chart(
+                "Spans that are new, by their length in characters",
+                "temperature",
+                "share that is new",
+                lines,
+            )
+        )
+    return charts
+
+
+def _new(written: list[Written], length: int) -> list[tuple[float, float]]:
+    """The share of new spans of this length at each temperature where it is known."""
+    shares = [(one.temperature, one.novelty.new_spans[length]) for one in written if one.novelty]
+    return [(temperature, share) for temperature, share in shares if share is not None]
 
 
 def _flow(report: Report) -> Drawn | None:
@@ -124,7 +142,10 @@ def _gates(report: Report) -> list[tuple[Drawn, str]]:
             y_range=(0.0, 1.0),
         )
         left, right = int((one.left > 0.9).sum()), int((one.right > 0.9).sum())
-        note = f"Of {len(points):,} cells {left:,} are closed and {right:,} open most of the time"
+        note = (
+            f"Of {len(points):,} cells {left:,} are closed, {right:,} open "
+            "for more than 90 % of the time"
+        )
         found.append((draw(chart), note))
     return found
 
@@ -137,5 +158,5 @@ def _sample(written: Written, per_line: bool) -> dict[str, Any]:
         "temperature": f"{written.temperature:g}",
         "entropy": f"{written.entropy:.2f}",
         "text": whole[:SAMPLE] if not per_line else "\n".join(whole.split("\n")[:30]),
-        "novelty": novelty.in_words().split("\n") if novelty else None,
+        "novelty": novelty.in_words().replace("␊", "↵").split("\n") if novelty else None,
     }

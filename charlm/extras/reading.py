@@ -73,7 +73,10 @@ class Reading:
             "allCells": self.all_cells,
             "squashed": self.squashed,
             "levels": packed(self.levels),
-            "found": {name: _found_json(found) for name, found in self.found.items()},
+            "found": {
+                name: _found_json(found)
+                for name, found in sorted(self.found.items(), key=_strength, reverse=True)
+            },
         }
 
 
@@ -124,6 +127,12 @@ def _columns(values: Array, found: dict[str, Found], model: Model) -> list[int]:
     ]
     moving = np.argsort(-values.std(axis=0), kind="stable").tolist()
     return sorted(list(dict.fromkeys([*best, *moving]))[:room])
+
+
+def _strength(found: tuple[str, Found]) -> float:
+    """From 0, chance, to 1: how well the best cell does on the held-out half."""
+    score = found[1].cells[0].held_out
+    return score if found[1].measure == "correlation" else 2 * score - 1
 
 
 def _found_json(found: Found) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class Report:
     """All that the page shows."""
 
     name: str
+    corpus: str
     summary: list[tuple[str, str]]
     learning: Chart | None
     evaluation: Evaluation
@@ -99,6 +100,7 @@ def make(
     has_gates = model.checkpoint.model.cell in GATES_OF
     return Report(
         name=name,
+        corpus=model.checkpoint.corpus["name"],
         summary=_summary(model),
         learning=_learning(model, name),
         evaluation=evaluation,

@@ -25,7 +25,7 @@ const named = (piece) =>
 const symbol = (piece) =>
   piece === "" ? "·" : piece.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(" ", "␣");
 const percent = (share) =>
-  share >= 0.0001 ? `${(100 * share).toFixed(share < 0.01 ? 2 : 1)} %` : "< 0.01 %";
+  share >= 0.0001 ? `${(100 * share).toFixed(share < 0.01 ? 2 : 1)}\u00a0%` : "<\u00a00.01\u00a0%";
 
 async function unpacked(packed) {
   const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
@@ -53,6 +53,7 @@ function write() {
 const shade = (share) => `s${Math.round(Math.min(Math.max(share, 0), 1) * (SHADES - 1))}`;
 const level = (row, t) => levels[row * count + t];
 const value = (k) => (2 * k + 1) / LEVELS - 1;
+const signed = (number, digits) => number.toFixed(digits).replace("-", "−");
 
 function bearing(t) { // on the current token, of token t, as a share of the greatest
   const back = current - 1 - t;
@@ -102,7 +103,7 @@ function legend() {
     say("bits or more: how much the model was surprised");
   } else if (view === "cell") {
     if (!levels) return say("cells cannot be shown: this browser unpacks no data");
-    for (let k = 0; k < LEVELS; k += 3) add(value(k).toFixed(1), `c${k}`);
+    for (let k = 0; k < LEVELS; k += 3) add(signed(value(k), 1), `c${k}`);
     say(`cell ${data.cells[cell]} after each character${data.squashed ? ", v / (1 + |v|)" : ""}`);
   } else if (view === "context") {
     const greatest = data.contexts.greatest[current];
@@ -138,7 +139,7 @@ function describe(t) {
   });
   element("expected").tBodies[0].replaceChildren(...rows);
   element("more").textContent = levels
-    ? `Cell ${data.cells[cell]} after it: about ${value(level(cell, t)).toFixed(2)}`
+    ? `Cell ${data.cells[cell]} after it: about ${signed(value(level(cell, t)), 2)}`
     : "";
 }
 

@@ -1,0 +1,246 @@
+"""Pictures of trainings and models, by matplotlib: as PNG or SVG, the same bytes every time.
+
+Lines differ in style and in lightness and are named where they end, so that a picture can be read
+in grey and without a legend. Knows numbers and how they are drawn; reads no files and no models.
+"""
+
+import dataclasses
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from charlm.extras.charts import spread
+from charlm.novelty import LENGTHS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from charlm.extras.runs import Points, Run
+    from charlm.extras.temperatures import Written
+    from charlm.gradients import Flow
+    from charlm.probing import Accuracy
+
+COLOURS = ("#0b3c7d", "#c2570c", "#4d8f5b", "#8d5fb0", "#6f6f6f", "#b8860b")
+STYLES = ("-", "--", ":", "-.")
+SIZE = (7.2, 4.2)  # inches of one pair of axes
+SETTINGS: dict[Any, Any] = {
+    "font.size": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#dddddd",
+    "lines.linewidth": 1.8,
+    "text.parse_math": False,
+    "svg.hashsalt": "charlm",
+    "savefig.dpi": 150,
+    "figure.constrained_layout.use": True,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """A named course of values, with the ends of each value's interval where it has one."""
+
+    name: str
+    points: "Points"
+    interval: Sequence[tuple[float, float]] = ()
+    marked: bool = False  # a dot at each point
+
+
+def learning(runs: Sequence["Run"], over: str) -> "Figure":
+    """Loss in training and validation: bits per character where every run says how, else nats."""
+    known = [run.bits for run in runs if run.bits is not None]
+    in_bits = len(known) == len(runs)
+    curves = []
+    for run in runs:
+        scale = (run.bits or 1.0) if in_bits else 1.0
+        for field, what in (("train_nats", "training"), ("valid_nats", "validation")):
+            if any(record.get(field) is not None for record in run.records):
+                name = what if len(runs) == 1 else f"{run.name}, {what}"
+                curves.append(Curve(name, run.points(field, over, scale)))
+    label = "loss, bits per character" if in_bits else "loss, nats per token"
+    return one(curves, _across(over), label)
+
+
+def perplexity(runs: Sequence["Run"], over: str) -> "Figure":
+    """exp of the validation loss."""
+    curves = [
+        Curve(run.name, [(x, math.exp(min(y, 50.0))) for x, y in run.points("valid_nats", over)])
+        for run in runs
+    ]
+    return one(curves, _across(over), "validation perplexity, per token", log_y=True)
+
+
+def rate(runs: Sequence["Run"], over: str) -> "Figure":
+    """The learning rate."""
+    curves = [Curve(run.name, run.points("learning_rate", over)) for run in runs]
+    return one(curves, _across(over), "learning rate")
+
+
+def gradient(runs: Sequence["Run"], over: str) -> "Figure":
+    """The gradient's norm before clipping, and the share of steps clipped, one above the other."""
+    norms = [Curve(run.name, run.points("gradient_norm", over)) for run in runs]
+    shares = [Curve(run.name, run.points("clipped", over)) for run in runs]
+    figure, (above, below) = _figure(2)
+    _draw(above, norms, _across(over), "gradient norm before clipping", log_y=True)
+    _draw(below, shares, _across(over), "share of steps clipped", y_range=(-0.02, 1.02))
+    return figure
+
+
+def samples(names: Sequence[str], written: Sequence[Sequence["Written"]]) -> "Figure":
+    """Entropy against temperature and, where a corpus was given, the share of new spans."""
+    entropy = [
+        Curve(name, [(one.temperature, one.entropy) for one in of], marked=True)
+        for name, of in zip(names, written, strict=True)
+    ]
+    novel = []
+    for name, of in zip(names, written, strict=True):
+        for length in LENGTHS:
+            shares = [(w.temperature, w.novelty.new_spans[length]) for w in of if w.novelty]
+            points = [(temperature, share) for temperature, share in shares if share is not None]
+            if points:
+                what = f"spans of {length}"
+                label = what if len(names) == 1 else f"{name}, {what}"
+                novel.append(Curve(label, points, marked=True))
+    figure, axes = _figure(2 if novel else 1)
+    _draw(axes[0], entropy, "temperature", "entropy, bits per character")
+    if novel:
+        _draw(axes[1], novel, "temperature", "share not in the corpus", y_range=(-0.02, 1.02))
+    return figure
+
+
+def flows(found: Sequence["Flow"]) -> "Figure":
+    """The gradient's norm against how many steps back, a line for each layer of each model."""
+    curves = [
+        Curve(
+            flow.name if len(flow.mean) == 1 else f"{flow.name}, layer {layer}",
+            [(int(k), float(y)) for k, y in zip(flow.steps, norms, strict=True) if y > 0],
+        )
+        for flow in found
+        for layer, norms in enumerate(flow.mean, 1)
+    ]
+    shown = [curve for curve in curves if curve.points]
+    return one(shown, "steps back", "norm of the loss's gradient by the state", log_y=True)
+
+
+Distances = Sequence[tuple[int, int, "Accuracy"]]
+
+
+def probes(names: Sequence[str], groups: Mapping[str, Sequence[Distances]]) -> "Figure":
+    """Accuracy by distance with its 95 % interval, one above the other for each group of pairs."""
+    figure, axes = _figure(len(groups))
+    for (group, curves), pair in zip(groups.items(), axes, strict=True):
+        drawn = [
+            Curve(
+                name,
+                [((first + last) / 2, accuracy.share) for first, last, accuracy in distances],
+                [accuracy.interval for _, _, accuracy in distances],
+                marked=True,
+            )
+            for name, distances in zip(names, curves, strict=True)
+        ]
+        pair.axhline(0.5, color="#999999", linewidth=0.8)
+        pair.set_title(f"{group or 'all pairs'} (the line is chance)", loc="left", fontsize=10)
+        _draw(pair, drawn, "distance, characters", "share right", y_range=(-0.02, 1.02))
+    return figure
+
+
+def one(curves: Sequence[Curve], x_label: str, y_label: str, log_y: bool = False) -> "Figure":
+    """A figure of one pair of axes."""
+    figure, (axes,) = _figure(1)
+    _draw(axes, curves, x_label, y_label, log_y=log_y)
+    return figure
+
+
+def image(figure: "Figure", form: str) -> bytes:
+    """The picture as "png" or "svg", without a date or a version in it."""
+    empty: dict[str, Any] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+    written = io.BytesIO()
+    with _settings():
+        figure.savefig(written, format=form, metadata=empty[form])
+    return written.getvalue()
+
+
+def _across(over: str) -> str:
+    return "seconds" if over == "seconds" else "steps"
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """The same for everybody, whatever a user's own settings of matplotlib say."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
+        yield
+
+
+def _figure(rows: int) -> tuple["Figure", list["Axes"]]:
+    from matplotlib.figure import Figure
+
+    with _settings():
+        figure = Figure(figsize=(SIZE[0], SIZE[1] * (1 if rows == 1 else 0.8 * rows)))
+        axes = [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
+    return figure, axes
+
+
+def _draw(
+    axes: "Axes",
+    curves: Sequence[Curve],
+    x_label: str,
+    y_label: str,
+    *,
+    log_y: bool = False,
+    y_range: tuple[float, float] | None = None,
+) -> None:
+    """Draws the curves, each named at its end."""
+    with _settings():
+        for k, curve in enumerate(curves):
+            _draw_curve(axes, curve, k)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        if log_y:
+            axes.set_yscale("log")
+        if y_range:
+            axes.set_ylim(*y_range)
+        _name(axes, curves)
+
+
+def _draw_curve(axes: "Axes", curve: Curve, k: int) -> None:
+    colour, style = _look(k)
+    xs, ys = zip(*curve.points, strict=True)
+    marker = "o" if curve.marked or len(xs) == 1 else None
+    axes.plot(xs, ys, color=colour, linestyle=style, marker=marker, markersize=4)
+    if curve.interval:
+        low, high = zip(*curve.interval, strict=True)
+        axes.fill_between(xs, low, high, color=colour, alpha=0.12, linewidth=0)
+
+
+def _look(k: int) -> tuple[str, str]:
+    """Colour and style of a line: no two of the first twelve are the same."""
+    return COLOURS[k % len(COLOURS)], STYLES[k % len(STYLES)]
+
+
+def _name(axes: "Axes", curves: Sequence[Curve]) -> None:
+    """The curves' names at the right, as high as they end and apart from one another."""
+    axes.get_ylim()  # settles the limits
+    ends = axes.transLimits.transform(
+        [(0.0, axes.transScale.transform((1.0, curve.points[-1][1]))[1]) for curve in curves]
+    )[:, 1]
+    heights = spread([float(end) for end in ends], 0.055)
+    for k, (curve, height) in enumerate(zip(curves, heights, strict=True)):
+        axes.annotate(
+            curve.name,
+            (1.0, height),
+            xycoords="axes fraction",
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            color=_look(k)[0],
+            annotation_clip=False,
+        )
