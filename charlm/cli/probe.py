@@ -75,7 +75,7 @@ def command(checkpoints: tuple[str, ...], **options: Any) -> None:
     _remarks(names, measured)
     _table(names, models, measured)
     for group in probing.groups(measured[0]):
-        _curve(names, [probing.groups(one)[group] for one in measured], group)
+        _curve([probing.groups(one)[group] for one in measured], group)
 
 
 def _read(options: Options) -> list["Pair"]:
@@ -163,15 +163,16 @@ def _table(
     from charlm.probing import Accuracy, groups
 
     rows = []
-    for name, model, one in zip(names, models, measured, strict=True):
+    for mark, name, model, one in zip(MARKS, names, models, measured, strict=False):
         config = model.checkpoint.model
-        about = f"{name} ({config.cell}, {config.parameters:,} parameters)"
+        terminal.write(f"{mark}  {name}: {config.cell}, {config.parameters:,} parameters\n")
         for parts in (groups(one), groups(one, lambda pair: pair.field)):
             for part, of in parts.items():
                 if len(parts) > 1:
-                    rows.append([about, part or "(none)", *_figures(Accuracy.of(of))])
-        rows.append([about, "all", *_figures(Accuracy.of(one))])
-    terminal.table(["checkpoint", "group", *FIGURES], rows, right=range(2, 8))
+                    rows.append([mark, part or "(none)", *_figures(Accuracy.of(of))])
+        rows.append([mark, "all", *_figures(Accuracy.of(one))])
+    terminal.write("\n")
+    terminal.table(["", "group", *FIGURES], rows, right=range(2, 8))
 
 
 FIGURES = ["pairs", "right", "95 %", "margin/nats", "ties", "unseen"]
@@ -189,7 +190,7 @@ def _figures(accuracy: "Accuracy") -> list[str]:
     ]
 
 
-def _curve(names: Sequence[str], measured: Sequence[list["Measured"]], group: str) -> None:
+def _curve(measured: Sequence[list["Measured"]], group: str) -> None:
     """Accuracy by distance, a picture and its figures, if the pairs have distances."""
     from charlm.cli import terminal
     from charlm.probing import by_distance
@@ -204,17 +205,16 @@ def _curve(names: Sequence[str], measured: Sequence[list["Measured"]], group: st
         points = [curve[k] for curve in shares]
         intervals = [curve[k][2].interval for curve in curves]
         figures = [
-            f"{share:.1%} ({low:.0%}–{high:.0%})"
+            f"{100 * share:.0f} ({100 * low:.0f}–{100 * high:.0f})"
             for share, (low, high) in zip(points, intervals, strict=True)
         ]
         rows.append([distance, _row(points), *figures])
-    marks = [f"{mark} {name}" for mark, name in zip(MARKS, names, strict=False)]
-    terminal.write(f"\n{group or 'all'}: right by distance, in characters\n\n")
-    terminal.table(["distance", _axis(), *marks], rows, right=[0])
+    terminal.write(f"\n{group or 'all'}: right by distance in characters, in % (95 % interval)\n\n")
+    terminal.table(["distance", _axis(), *MARKS[: len(curves)]], rows, right=[0])
 
 
 MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-ACROSS = 41  # of a curve's picture: 0 to 100 %
+ACROSS = 31  # of a curve's picture: 0 to 100 %
 
 
 def _axis() -> str:

@@ -1,6 +1,7 @@
 """`charlm probe`: accuracies with their intervals, curves, JSON, and refusals in one line."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,13 @@ def test_blimp_runs_unchanged(charlm: Any, cat_path: Path, blimp: Path) -> None:
 def test_groups_stand_in_a_table(charlm: Any, cat_path: Path, blimp: Path) -> None:
     ran = charlm("probe", cat_path, "--pairs", blimp)
     lines = ran.out.splitlines()
-    names = "checkpoint group pairs right 95 % margin/nats ties unseen"
-    assert lines[0].split() == names.split()
-    assert lines[2].startswith("cats (lstm, ")
-    assert "agreement_cat " in lines[2]
-    assert "agreement_cats " in lines[3]
-    assert "  all  " in lines[4]
-    assert "6  100.0%  61.0%–100.0%" in lines[4]
+    assert re.fullmatch(r"A  cats: lstm, [\d,]+ parameters", lines[0])
+    names = "group pairs right 95 % margin/nats ties unseen"
+    assert lines[2].split() == names.split()
+    assert lines[4].startswith("A  agreement_cat ")
+    assert lines[5].startswith("A  agreement_cats ")
+    assert lines[6].startswith("A  all ")
+    assert "6  100.0%  61.0%–100.0%" in lines[6]
     assert ran.err == ""
 
 
@@ -84,17 +85,16 @@ def test_several_models_share_a_curve(
     rows += [f"The cat was full.\tThe cat were full.\tnear\t{k % 7}" for k in range(40)]
     path.write_text("\n".join(rows), encoding="utf-8")
     out = charlm("probe", cat_path, name_path, "--pairs", path).out
-    assert "near: right by distance, in characters" in out
-    assert "A cats" in out
-    assert "B names" in out
-    assert "0 %" in out
+    assert "near: right by distance in characters" in out
+    assert re.search(r"^A  cats: lstm, .*\nB  names: gru, ", out, re.MULTILINE)
+    assert re.search(r"^distance  0 % +50 % +100 %  A +B", out, re.MULTILINE)
     records = probed(charlm, cat_path, name_path, "--pairs", path)
     assert [record["cell"] for record in records] == ["lstm", "gru"]
     distances = records[0]["groups"][0]["distances"]
     assert [(one["from"], one["to"]) for one in distances] == [(k, k) for k in range(7)]
     assert sum(one["pairs"] for one in distances) == 40
     row = next(line for line in out.splitlines() if line.strip().startswith("0 "))
-    assert "100.0% (6" in row
+    assert "100 (6" in row
 
 
 def test_letters_of_one_place_become_a_star() -> None:
@@ -130,7 +130,7 @@ def test_the_built_in_questions_are_asked(
     monkeypatch.setattr(probing, "cats_pairs", lambda: few)
     out = charlm("probe", cat_path).out
     for group in ("agreement", "quotation", "pear"):
-        assert f"\n{group}: right by distance, in characters\n" in out
+        assert f"\n{group}: right by distance in characters" in out
 
 
 def probing_groups(pairs: list[probing.Pair]) -> dict[str, list[probing.Pair]]:
