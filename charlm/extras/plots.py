@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from charlm.extras.charts import spread
+from charlm.extras.charts import spread, written
 from charlm.novelty import LENGTHS
 
 if TYPE_CHECKING:
@@ -91,14 +91,14 @@ def gradient(runs: Sequence["Run"], over: str) -> "Figure":
     return figure
 
 
-def samples(names: Sequence[str], written: Sequence[Sequence["Written"]]) -> "Figure":
+def samples(names: Sequence[str], texts: Sequence[Sequence["Written"]]) -> "Figure":
     """Entropy against temperature and, where a corpus was given, the share of new spans."""
     entropy = [
         Curve(name, [(one.temperature, one.entropy) for one in of], marked=True)
-        for name, of in zip(names, written, strict=True)
+        for name, of in zip(names, texts, strict=True)
     ]
     novel = []
-    for name, of in zip(names, written, strict=True):
+    for name, of in zip(names, texts, strict=True):
         for length in LENGTHS:
             shares = [(w.temperature, w.novelty.new_spans[length]) for w in of if w.novelty]
             points = [(temperature, share) for temperature, share in shares if share is not None]
@@ -159,10 +159,10 @@ def one(curves: Sequence[Curve], x_label: str, y_label: str, log_y: bool = False
 def image(figure: "Figure", form: str) -> bytes:
     """The picture as "png" or "svg", without a date or a version in it."""
     empty: dict[str, Any] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-    written = io.BytesIO()
+    file = io.BytesIO()
     with _settings():
-        figure.savefig(written, format=form, metadata=empty[form])
-    return written.getvalue()
+        figure.savefig(file, format=form, metadata=empty[form])
+    return file.getvalue()
 
 
 def _across(over: str) -> str:
@@ -205,7 +205,7 @@ def _draw(
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         if log_y:
-            axes.set_yscale("log")
+            _scale_by_factors(axes)
         if y_range:
             axes.set_ylim(*y_range)
         _name(axes, curves)
@@ -227,16 +227,16 @@ def _look(k: int) -> tuple[str, str]:
 
 
 def _name(axes: "Axes", curves: Sequence[Curve]) -> None:
-    """The curves' names at the right, as high as they end and apart from one another."""
-    axes.get_ylim()  # settles the limits
-    ends = axes.transLimits.transform(
-        [(0.0, axes.transScale.transform((1.0, curve.points[-1][1]))[1]) for curve in curves]
-    )[:, 1]
-    heights = spread([float(end) for end in ends], 0.055)
-    for k, (curve, height) in enumerate(zip(curves, heights, strict=True)):
+    """Each curve's name where it ends; those that end at the right stand apart from one another."""
+    axes.get_xlim(), axes.get_ylim()  # settles the limits
+    to_axes = axes.transScale + axes.transLimits
+    ends = [(float(x), float(y)) for x, y in to_axes.transform([c.points[-1] for c in curves])]
+    right = [k for k, (x, _) in enumerate(ends) if x > 0.9]
+    heights = dict(zip(right, spread([ends[k][1] for k in right], 0.055), strict=True))
+    for k, curve in enumerate(curves):
         axes.annotate(
             curve.name,
-            (1.0, height),
+            (1.0, heights[k]) if k in heights else ends[k],
             xycoords="axes fraction",
             xytext=(6, 0),
             textcoords="offset points",
@@ -244,3 +244,19 @@ def _name(axes: "Axes", curves: Sequence[Curve]) -> None:
             color=_look(k)[0],
             annotation_clip=False,
         )
+
+
+def _scale_by_factors(axes: "Axes") -> None:
+    """Equal factors in equal steps: at powers of ten and, where these are few, at 2 and 5 times."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high < 1000 * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _factor(value)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _factor(value: float) -> str:
+    return f"{value:g}" if 1e-3 <= value < 1e5 else written(value, power=True)
