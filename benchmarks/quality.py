@@ -1,4 +1,4 @@
-"""How good a model the minutes make: `charlm train --minutes` and nothing else, then `charlm eval`."""
+"""How good a model the minutes make: `charlm train --minutes M` alone, then `charlm eval`."""
 
 import json
 import subprocess
