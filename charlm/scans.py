@@ -212,6 +212,6 @@ class PeepholeLSTMScan(torch.autograd.Function):
             d_output = torch.mul(slope[t, :, 3], d_a, out=d_z[t, :, 3])
             d_c = torch.addcmul(d_c * keep[t], d_output, peepholes[2])
             d_a = _product(d_z[t].flatten(1), weight)
-        d_peepholes = torch.einsum("tbgh,tbh->gh", d_z[:, :, [0, 1, 3]], c[:-1])
+        d_peepholes = torch.stack([(d_z[:, :, k] * c[:-1]).sum((0, 1)) for k in (0, 1, 3)])
         d_z = d_z.flatten(2)
         return d_z, _over_time(d_z, a[:-1], weight), d_a, d_c, d_peepholes
