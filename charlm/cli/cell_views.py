@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli import paint, terminal
-from charlm.cli.views import GREATEST, Options, around, columns, names, places
+from charlm.cli.views import GREATEST, Options, around, columns, names, place, places, stream_json
 from charlm.cli.watched import reading
 from charlm.errors import OptionError
 from charlm.inspection.colours import Colour, diverging, sequential
@@ -41,13 +41,9 @@ def _one_cell(model: "Model", passage: "Passage", options: Options) -> None:
         values = [float(value) for value in trace(engine, passage.ids, cell)]
     greatest = max(1.0, max(map(abs, values)))  # a ReLU's values know no bound
     if options["as_json"]:
-        tokens = [
-            {"text": piece, "value": value}
-            for piece, value in zip(passage.pieces, values, strict=True)
-        ]
-        terminal.write_json(
-            {"view": "cells", "layer": cell.layer, "cell": cell.number, "tokens": tokens}
-        )
+        head = {"view": "cells", "layer": cell.layer, "cell": cell.number}
+        figures = zip(passage.pieces, values, strict=True)
+        stream_json(head, "tokens", ({"text": piece, "value": value} for piece, value in figures))
     elif depth := paint.colours():
         colours = [diverging(value / greatest) for value in values]
         _paint(passage, colours, depth)
@@ -219,15 +215,14 @@ def matching(model: "Model", passage: "Passage", options: Options) -> None:
         f"{' '.join(map(str, found.cells[:GREATEST]))}"
         f"{' …' if len(found.cells) > GREATEST else ''}\n\n"
     )
-    where = places(passage)
     rows = [
         [
-            f"{where[place.begin][0]}:{where[place.begin][1]}",
-            str(place.shared),
-            str(place.others),
-            around(passage, place.begin, place.end),
+            place(passage, one.begin),
+            str(one.shared),
+            str(one.others),
+            around(passage, one.begin, one.end),
         ]
-        for place in found.places
+        for one in found.places
     ]
     terminal.table(["line:column", "the same", "others", "place"], rows, right=[0, 1, 2])
 
@@ -255,8 +250,8 @@ def _matches_json(
         "threshold": threshold,
         "cells": [{"layer": cell.layer, "cell": cell.number} for cell in found.cells],
         "places": [
-            record(place.begin, place.end) | {"shared": place.shared, "others": place.others}
-            for place in found.places
+            record(one.begin, one.end) | {"shared": one.shared, "others": one.others}
+            for one in found.places
         ],
     }
 

@@ -15,8 +15,8 @@ from charlm.cli.options import (
 from charlm.errors import OptionError, TextError
 
 VIEWS = {  # where each is
-    "surprise": "charlm.cli.views",
-    "predictions": "charlm.cli.views",
+    "surprise": "charlm.cli.expectation_views",
+    "predictions": "charlm.cli.expectation_views",
     "cells": "charlm.cli.cell_views",
     "gates": "charlm.cli.cell_views",
     "matching": "charlm.cli.cell_views",

@@ -375,7 +375,8 @@ def test_a_model_without_gates_is_named(charlm: Any, tmp_path: Path) -> None:
 
 
 def test_a_character_of_several_bytes_has_the_bits_of_all() -> None:
-    from charlm.cli.views import _of_characters, names
+    from charlm.cli.expectation_views import _of_characters
+    from charlm.cli.views import names
 
     model = Model(random_checkpoint(tokenizer="bytes"))
     passage = Passage.of(model.tokenizer, "a€b", False)
