@@ -88,8 +88,8 @@ def _find(model: "Model", passage: "Passage", options: Options) -> None:
         return
     half = len(labels) // 2
     terminal.write(
-        f"{terminal.symbol(name)}: {found.measure} of each cell alone; chosen on the first "
-        f"{half:,} tokens, scored on the other {len(labels) - half:,}\n\n"
+        f"{terminal.symbol(name)}: {found.measure} of each cell alone,\n"
+        f"chosen on the first {half:,} tokens, scored on the other {len(labels) - half:,}\n\n"
     )
     rows = [_found_row(str(one.cell), one) for one in found.cells[:GREATEST]]
     best = max(found.shuffled, key=lambda one: one.held_out)

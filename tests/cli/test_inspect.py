@@ -139,7 +139,8 @@ def test_finding_a_cell(charlm: Any, cat_path: Path) -> None:
     assert best.keys() == {"layer", "cell", "rising", "chosen", "held_out"}
     shown = charlm("inspect", cat_path, TEXT * 9, "--find", "space").out
     assert shown.startswith(
-        "space: AUROC of each cell alone; chosen on the first 306 tokens, scored on the other 306\n"
+        "space: AUROC of each cell alone,\n"
+        "chosen on the first 306 tokens, scored on the other 306\n"
     )
     assert f"1:{best['cell']} " in shown
     assert f"{best['held_out']:.4f}" in shown
