@@ -1,10 +1,10 @@
 """The loops over time of the cells that torch.nn lacks, or has without a fast kernel for the CPU.
 
-Each is an autograd function with its own way back: the state's gradient goes back step by step,
-multiplied by slopes that one pass over all steps has made ready, and the weights' gradients of all
-steps are one matrix product (Appleyard, Kocisky and Blunsom 2016, arXiv:1604.01946). Only the
-equations' recurrent part is here: what the inputs add to each gate is already multiplied. The
-equations and the order of the gates stand in `charlm.cells`.
+Each is an autograd function with its own way back: the state's gradient goes back step by step, in
+operations small enough for the cache, and the weights' gradients of all steps are one matrix
+product (Appleyard, Kocisky and Blunsom 2016, arXiv:1604.01946). Only the equations' recurrent part
+is here: what the inputs add to each gate is already multiplied. The equations and the order of the
+gates stand in `charlm.cells`.
 
 Precision: a matrix product takes its factors in the dtype of the weights given; everything else is
 in the dtype of the states.
@@ -20,6 +20,18 @@ from torch.autograd.function import once_differentiable
 def _product(left: Tensor, weight: Tensor) -> Tensor:
     """left weight, the factors in the weight's dtype, the result in that of `left`."""
     return torch.mm(left.to(weight.dtype), weight).to(left.dtype)
+
+
+def _through_sigmoid(gradient: Tensor, gate: Tensor, out: Tensor) -> Tensor:
+    """The gradient with respect to z where gate = σ(z)."""
+    torch.ops.aten.sigmoid_backward.grad_input(gradient, gate, grad_input=out)
+    return out
+
+
+def _through_tanh(gradient: Tensor, candidate: Tensor, out: Tensor) -> Tensor:
+    """The gradient with respect to z where candidate = tanh(z)."""
+    torch.ops.aten.tanh_backward.grad_input(gradient, candidate, grad_input=out)
+    return out
 
 
 def _plus_product(added: Tensor, left: Tensor, weight: Tensor) -> Tensor:
@@ -56,17 +68,16 @@ class SimpleGRUScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, ...]:
         weight, gates, states = ctx.saved_tensors
-        update, candidate = gates.chunk(2, -1)
-        slope = torch.stack(  # ∂c⟨t⟩ / ∂z of each gate
-            ((candidate - states[:-1]) * update * (1 - update), update * (1 - candidate**2)), 2
-        )
-        keep = 1 - update
         d_z = torch.empty_like(gates)
         d_c = torch.zeros_like(states[0])
         for t in reversed(range(len(gates))):
+            update, candidate = gates[t].chunk(2, -1)
+            d_update, d_candidate = d_z[t].chunk(2, -1)
             d_c = d_c + d_states[t]
-            torch.mul(slope[t], d_c[:, None], out=d_z[t].view(slope[t].shape))
-            d_c = _plus_product(d_c * keep[t], d_z[t], weight)
+            written = d_c * update
+            _through_tanh(written, candidate, d_candidate)
+            _through_sigmoid((candidate - states[t]) * d_c, update, d_update)
+            d_c = _plus_product(d_c - written, d_z[t], weight)
         return d_z, _over_time(d_z, states[:-1], weight), d_c
 
 
@@ -97,25 +108,20 @@ class GRUScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, ...]:
         weight, gates, recurrent, states = ctx.saved_tensors
-        reset, keep, candidate = gates.chunk(3, -1)
-        to_candidate = (1 - keep) * (1 - candidate**2)
-        slope = torch.stack(  # ∂c⟨t⟩ / ∂(W_hh c⟨t−1⟩ + b_hh) of each row
-            (
-                to_candidate * recurrent * reset * (1 - reset),
-                (states[:-1] - candidate) * keep * (1 - keep),
-                to_candidate * reset,
-            ),
-            2,
-        )
-        d_z, d_after = torch.empty_like(gates), torch.empty_like(recurrent)
+        d_x, d_z = torch.empty_like(gates), torch.empty_like(gates)
         d_c = torch.zeros_like(states[0])
+        size = d_c.shape[1]
         for t in reversed(range(len(gates))):
-            d_c = torch.add(d_c, d_states[t], out=d_after[t])
-            torch.mul(slope[t], d_c[:, None], out=d_z[t].view(slope[t].shape))
-            d_c = _plus_product(d_c * keep[t], d_z[t], weight)
-        d_weight, d_bias = _over_time(d_z, states[:-1], weight), d_z.sum((0, 1))
-        d_z[..., 2 * states.shape[-1] :] = d_after * to_candidate  # the input is not reset
-        return d_z, d_weight, d_c, d_bias
+            reset, keep, candidate = gates[t].chunk(3, -1)
+            d_c = d_c + d_states[t]
+            kept = d_c * keep
+            d_candidate = _through_tanh(d_c - kept, candidate, d_x[t, :, 2 * size :])
+            _through_sigmoid(d_candidate * recurrent[t], reset, d_x[t, :, :size])
+            _through_sigmoid((states[t] - candidate) * d_c, keep, d_x[t, :, size : 2 * size])
+            d_z[t, :, : 2 * size] = d_x[t, :, : 2 * size]
+            torch.mul(d_candidate, reset, out=d_z[t, :, 2 * size :])  # the input is not reset
+            d_c = _plus_product(kept, d_z[t], weight)
+        return d_x, _over_time(d_z, states[:-1], weight), d_c, d_z.sum((0, 1))
 
 
 class ResetBeforeGRUScan(torch.autograd.Function):
@@ -143,21 +149,20 @@ class ResetBeforeGRUScan(torch.autograd.Function):
         weight, gates, states = ctx.saved_tensors
         size = states.shape[-1]
         of_gates, of_candidate = weight[: 2 * size], weight[2 * size :]
-        reset, update, candidate = gates.chunk(3, -1)
-        to_candidate = update * (1 - candidate**2)
-        to_update = (candidate - states[:-1]) * update * (1 - update)
-        to_reset, keep = states[:-1] * reset * (1 - reset), 1 - update
         d_z = torch.empty_like(gates)
         d_c = torch.zeros_like(states[0])
         for t in reversed(range(len(gates))):
-            d_c = d_c + d_states[t]
+            reset, update, candidate = gates[t].chunk(3, -1)
             d_reset, d_update, d_candidate = d_z[t].chunk(3, -1)
-            torch.mul(d_c, to_candidate[t], out=d_candidate)
-            torch.mul(d_c, to_update[t], out=d_update)
-            d_shown = _product(d_candidate, of_candidate)
-            torch.mul(d_shown, to_reset[t], out=d_reset)
-            d_c = torch.addcmul(d_c * keep[t], d_shown, reset[t])
+            d_c = d_c + d_states[t]
+            written = d_c * update
+            _through_tanh(written, candidate, d_candidate)
+            _through_sigmoid((candidate - states[t]) * d_c, update, d_update)
+            d_shown = _product(d_candidate, of_candidate)  # of Γ_r * c⟨t−1⟩
+            _through_sigmoid(d_shown * states[t], reset, d_reset)
+            d_c = (d_c - written).addcmul_(d_shown, reset)
             d_c = _plus_product(d_c, d_z[t, :, : 2 * size], of_gates)
+        reset = gates[..., :size]
         d_gates = _over_time(d_z[..., : 2 * size], states[:-1], weight)
         d_weight = _over_time(d_z[..., 2 * size :], reset * states[:-1], weight)
         return d_z, torch.cat((d_gates, d_weight)), d_c
@@ -190,27 +195,21 @@ class PeepholeLSTMScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor, d_c: Tensor) -> tuple[Tensor | None, ...]:
         weight, peepholes, gates, (a, c) = ctx.saved_tensors
-        update, forget, candidate, output = gates.unbind(2)
-        shown = torch.tanh(c[1:])
-        slope = torch.stack(  # ∂c⟨t⟩ / ∂z of Γ_u, Γ_f and c̃; ∂a⟨t⟩ / ∂z of Γ_o
-            (
-                candidate * update * (1 - update),
-                c[:-1] * forget * (1 - forget),
-                update * (1 - candidate**2),
-                shown * output * (1 - output),
-            ),
-            2,
-        )
-        a_to_c = output * (1 - shown**2)
-        keep = forget + peepholes[0] * slope[:, :, 0] + peepholes[1] * slope[:, :, 1]
         d_z = torch.empty_like(gates)
         d_a = torch.zeros_like(a[0])
+        of_update, of_forget, of_output = peepholes
         for t in reversed(range(len(gates))):
+            update, forget, candidate, output = gates[t].unbind(1)
+            d_update, d_forget, d_candidate, d_output = d_z[t].unbind(1)
             d_a = d_a + d_states[t]
-            d_c = torch.addcmul(d_c, d_a, a_to_c[t])
-            torch.mul(slope[t, :, :3], d_c[:, None], out=d_z[t, :, :3])
-            d_output = torch.mul(slope[t, :, 3], d_a, out=d_z[t, :, 3])
-            d_c = torch.addcmul(d_c * keep[t], d_output, peepholes[2])
+            shown = torch.tanh(c[t + 1])
+            _through_sigmoid(d_a * shown, output, d_output)
+            d_c = d_c + _through_tanh(d_a * output, shown, torch.empty_like(d_a))
+            _through_sigmoid(d_c * candidate, update, d_update)
+            _through_sigmoid(d_c * c[t], forget, d_forget)
+            _through_tanh(d_c * update, candidate, d_candidate)
+            d_c = (d_c * forget).addcmul_(d_update, of_update)
+            d_c.addcmul_(d_forget, of_forget).addcmul_(d_output, of_output)
             d_a = _product(d_z[t].flatten(1), weight)
         d_peepholes = torch.stack([(d_z[:, :, k] * c[:-1]).sum((0, 1)) for k in (0, 1, 3)])
         d_z = d_z.flatten(2)
