@@ -1,0 +1,209 @@
+"""Whatever a model or a file holds, a terminal shows it and does nothing else, as pyte sees it."""
+
+import io
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pyte
+import pytest
+
+from charlm.cli import terminal
+
+CONTROLS = [chr(code) for code in (*range(32), *range(127, 160))]
+SEQUENCES = [
+    "\x1b[2J",  # clear
+    "\x1b[H",  # home
+    "\x1b[31m",  # red
+    "\x1b[0;1;5;7m",
+    "\x1b[8m",  # hidden
+    "\x1b[10;10H",
+    "\x1b[A",
+    "\x1b[99D",
+    "\x1b[K",
+    "\x1b[1K",
+    "\x1b[5L",
+    "\x1b[5M",
+    "\x1b[3S",
+    "\x1b[3T",
+    "\x1b[2;5r",  # scroll region
+    "\x1b[?25l",  # hide the cursor
+    "\x1b[?1049h",  # alternate screen
+    "\x1b[?7l",
+    "\x1b[?5h",  # reverse
+    "\x1b[4h",  # insert
+    "\x1b[6n",  # asks the terminal to write into our input
+    "\x1b[c",
+    "\x1b[21t",  # reports the title
+    "\x1b[s\x1b[u",
+    "\x1b7\x1b8",
+    "\x1bc",  # reset
+    "\x1bD\x1bM\x1bE",
+    "\x1bH",
+    "\x1b(0",  # line drawing
+    "\x1b#8",  # fills the screen
+    "\x1b=\x1b>",
+    "\x1bPq#0\x1b\\",  # sixel
+    "\x1b_Gf=100;AAAA\x1b\\",  # kitty
+    "\x1b^secret\x1b\\",
+    "\x1b]0;title\x07",
+    "\x1b]2;title\x1b\\",
+    "\x1b]8;;http://example.org\x1b\\link\x1b]8;;\x1b\\",
+    "\x1b]52;c;AAAA\x07",  # the clipboard
+    "\x1b]4;1;rgb:00/00/00\x07",
+    "\x9b31m",
+    "\x9d0;title\x9c",
+    "\x90q\x9c",
+    "\u202eevil\u202c",
+    "\u2066x\u2069",
+    "\u200e\u200f\u061c",
+    "\u2028\u2029\ufeff\u200b\u00ad",
+    "\U000e0001\U000e0041",  # tags
+    "a\rb",
+    "a\bb",
+    "\x0e\x0f",
+    "%\x1b",
+]
+MARKUP = ["[bold]x[/bold]", "[/x]", "[red", ":smile:", "[link=http://example.org]x[/link]", "[]"]
+
+
+class Screen(io.TextIOWrapper):
+    """A terminal: what is written to it goes to pyte's emulator."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), "utf-8", write_through=True)
+        self.screen = pyte.HistoryScreen(200, 50)
+        self.stream = pyte.Stream(self.screen)
+        self.answers: list[str] = []
+        self.screen.write_process_input = self.answers.append
+        self.titles = ""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.stream.feed(text.replace("\n", "\r\n"))
+        return len(text)
+
+    def state(self) -> tuple[Any, ...]:
+        """All of a terminal but the characters on it."""
+        attributes = {
+            cell._replace(data="") for row in self.screen.buffer.values() for cell in row.values()
+        }
+        return (
+            self.screen.title,
+            self.screen.icon_name,
+            self.screen.mode,
+            self.screen.margins,
+            self.screen.charset,
+            self.screen.cursor.hidden,
+            tuple(self.answers),
+            attributes - {pyte.screens.Char("")},
+        )
+
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    shown = Screen()
+    monkeypatch.setattr(terminal, "sys", SimpleNamespace(stdout=shown, stderr=shown))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm")
+    return shown
+
+
+WAYS: dict[str, Callable[[str], None]] = {
+    "write": terminal.write,
+    "notice": terminal.notice,
+    "prose": terminal.prose,
+    "pairs": lambda text: terminal.pairs([("text", text)]),
+    "table": lambda text: terminal.table(["text", "more"], [[text, text]]),
+    "symbol": lambda text: terminal.write(terminal.symbol(text)),
+}
+
+
+def untouched(screen: Screen, show: Callable[[str], None], text: str) -> str:
+    """Shows a text; what is wrong then with the terminal, or ''."""
+    screen.screen.reset()
+    screen.answers.clear()
+    show("plain")
+    before = screen.state()
+    screen.screen.reset()
+    show(f"begin{text}")
+    show("end")
+    if screen.state() != before:
+        return f"{text!r} changed {before} into {screen.state()}"
+    shown = screen.text()
+    if "begin" not in shown or "end" not in shown or shown.index("begin") > shown.index("end"):
+        return f"{text!r} hid what was there: {shown!r}"
+    return ""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_acts_on_the_terminal(way: str, screen: Screen) -> None:
+    texts = [*CONTROLS, *SEQUENCES, *MARKUP]
+    failures = [wrong for text in texts if (wrong := untouched(screen, WAYS[way], text))]
+    assert not failures
+
+
+def test_the_check_finds_what_does(screen: Screen) -> None:
+    found = [text for text in SEQUENCES if untouched(screen, screen.write, text)]
+    assert len(found) > 15
+
+
+@pytest.mark.parametrize("sequence", SEQUENCES)
+def test_sequences_are_harmless_at_every_split(sequence: str, screen: Screen) -> None:
+    for at in range(1, len(sequence)):
+
+        def show(text: str, at: int = at) -> None:
+            head = text[: 5 + at] if text.startswith("begin") else text
+            for piece in (head, text[len(head) :]):
+                terminal.write(piece)
+            terminal.write("\n")
+
+        assert not untouched(screen, show, sequence)
+
+
+def test_the_live_block_is_safe(screen: Screen) -> None:
+    for text in (*CONTROLS, *SEQUENCES, *MARKUP):
+        screen.screen.reset()
+        block = terminal.live_block()
+        block.update([[("name ", "cyan"), (text, "")], [("second", "")]])
+        block.say(f"said {text}")
+        block.close()
+        shown = screen.text()
+        assert "second" in shown
+        assert "said" in shown
+        assert not screen.answers
+        assert not screen.screen.title
+        assert not screen.screen.cursor.hidden
+
+
+@pytest.mark.parametrize("text", MARKUP)
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "symbol"])
+def test_markup_is_shown_as_it_is(way: str, text: str, screen: Screen) -> None:
+    WAYS[way](text)
+    assert text in screen.text()
+
+
+def test_what_is_readable_stays_as_it_is() -> None:
+    for text in ("Größe", "naïve e\u0301", "日本語", "עברית", "a\u00a0b", "x\ty\nz", "😀", "𝒳"):
+        assert terminal.visible(text) == text
+
+
+def test_a_pipe_gets_exact_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in (*CONTROLS, *SEQUENCES, *MARKUP, "Größe\udcff"):
+        pipe = io.TextIOWrapper(io.BytesIO(), "ascii", "backslashreplace")
+        monkeypatch.setattr(sys, "stdout", pipe)
+        terminal.write(text)
+        assert pipe.buffer.getvalue() == text.encode("utf-8", "surrogateescape")  # type: ignore[attr-defined]
+
+
+def test_raw_lets_everything_through(screen: Screen) -> None:
+    terminal.write("\x1b]0;title\x07", raw=True)
+    screen.write(screen.buffer.getvalue().decode())  # type: ignore[attr-defined]
+    assert screen.screen.title == "title"
