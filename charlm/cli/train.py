@@ -152,7 +152,7 @@ def _resume_command(texts: tuple[str, ...], output: Path, options: dict[str, Any
 
 def _output(texts: tuple[str, ...], options: dict[str, Any]) -> Path:
     """The file to write, in a folder that is there."""
-    stem = "model" if texts[0] == "-" else Path(texts[0]).resolve().stem
+    stem = "model" if texts[0] == "-" else Path(os.path.realpath(texts[0])).stem
     output = Path(options["output"] or f"checkpoints/{stem}.safetensors")
     if options["resume"] and options["init_from"]:
         raise OptionError("give --resume or --init-from, not both")
