@@ -42,7 +42,6 @@ function write() {
     one.setAttribute("role", "option");
     one.setAttribute("aria-selected", "false");
     if (!piece.trim()) one.setAttribute("aria-label", named(piece));
-    one.tabIndex = t === 0 ? 0 : -1;
     one.dataset.t = t;
     spans.push(one);
     all.append(one);
@@ -150,12 +149,18 @@ function speak(t) {
     `${named(data.pieces[t])}, ${data.bits[t]} bits, expected: ${expected.join(", ")}`;
 }
 
+// Only the current character can have the focus: what can, hinders selecting by mouse.
 function choose(t) {
-  spans[current].tabIndex = -1;
+  spans[current].removeAttribute("tabindex");
   current = t;
   spans[t].tabIndex = 0;
   describe(t);
   if (view === "context") paint();
+}
+
+function go(t, options) {
+  choose(t);
+  spans[t].focus(options);
 }
 
 // Moving and selecting
@@ -208,7 +213,7 @@ text.addEventListener("keydown", (event) => {
   if (to === null) return;
   event.preventDefault();
   getSelection().removeAllRanges();
-  spans[to].focus();
+  go(to);
   speak(to);
   if (!event.shiftKey) {
     anchor = null;
@@ -217,10 +222,10 @@ text.addEventListener("keydown", (event) => {
   if (anchor === null) anchor = from;
   select(Math.min(anchor, to), Math.max(anchor, to) + 1);
 });
-text.addEventListener("focusin", (event) => {
-  const t = tokenOf(event.target);
-  if (t !== null) choose(t);
-});
+text.addEventListener("focusin", () => describe(current));
+text.addEventListener("pointerdown", () => spans[current].removeAttribute("tabindex"));
+document.addEventListener("pointerup", () => { spans[current].tabIndex = 0; });
+document.addEventListener("pointercancel", () => { spans[current].tabIndex = 0; });
 text.addEventListener("pointerover", (event) => {
   const t = tokenOf(event.target);
   if (t !== null) describe(t);
@@ -228,7 +233,7 @@ text.addEventListener("pointerover", (event) => {
 text.addEventListener("pointerleave", () => describe(current));
 text.addEventListener("click", (event) => {
   const t = tokenOf(event.target);
-  if (t !== null) choose(t);
+  if (t !== null && getSelection().isCollapsed) go(t, { preventScroll: true });
 });
 let waiting = 0;
 document.addEventListener("selectionchange", () => {
@@ -395,7 +400,7 @@ function tellMatches(names) {
       make("small", `${place.shared} of ${names.length} cells, ${place.others} others`));
     button.addEventListener("click", () => {
       setView("matches");
-      spans[place.begin].focus();
+      go(place.begin);
       spans[place.begin].scrollIntoView({ block: "center" });
     });
     const item = make("li");
@@ -419,7 +424,7 @@ element("clear").addEventListener("click", clear);
 write();
 addThresholds();
 addCells();
-describe(0);
+choose(0);
 paint();
 Promise.all([unpacked(data.levels), unpacked(data.contexts.shares)]).then(([first, second]) => {
   levels = first;
