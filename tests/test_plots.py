@@ -1,0 +1,197 @@
+"""Pictures: every kind is drawn, labelled, named, and the same every time."""
+
+import doctest
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charlm.api import Model
+from charlm.errors import OptionError, TextError
+from charlm.extras import charts, runs, temperatures
+from charlm.extras.runs import Run, read_run
+from charlm.extras.temperatures import entropies, write_at
+from charlm.gradients import Flow
+from charlm.probing import Accuracy
+from charlm.text import text_of
+
+pytest.importorskip("matplotlib", reason="pip install 'charlm[plot]'")
+from charlm.extras import plots
+
+RECORDS = [
+    {
+        "step": 10 * k,
+        "epoch": k / 4,
+        "seconds": 2.5 * k,
+        "train_nats": 3 / k,
+        "valid_nats": 3.2 / k if k % 2 else None,
+        "gradient_norm": 1 / k,
+        "clipped": 1.0 if k == 1 else 0.0,
+        "learning_rate": 0.001 * k,
+        "characters_per_second": 1000.0,
+    }
+    for k in range(1, 8)
+]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "a run.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in RECORDS), encoding="utf-8")
+    return path
+
+
+def names_in(figure: object) -> list[str]:
+    return [text.get_text() for axes in figure.axes for text in axes.texts]  # type: ignore[attr-defined]
+
+
+def labels_of(figure: object) -> list[tuple[str, str]]:
+    return [(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("module", [charts, temperatures])
+def test_examples_in_the_docstrings(module: object) -> None:
+    failed, tried = doctest.testmod(module, extraglobs={"np": np})  # type: ignore[arg-type]
+    assert tried
+    assert not failed
+
+
+def test_a_log_is_read_as_it_is(log: Path) -> None:
+    run = read_run(log)
+    assert run.name == "a run"
+    assert run.points("train_nats") == [(10.0 * k, 3 / k) for k in range(1, 8)]
+    assert run.points("valid_nats", "seconds", 2.0)[1] == (7.5, 3.2 / 3 * 2)
+
+
+def test_a_checkpoint_keeps_validations_and_no_gradients(cat_path: Path, cat_model: Model) -> None:
+    run = read_run(cat_path)
+    history = cat_model.checkpoint.history
+    assert [y for _, y in run.points("valid_nats")] == [r["valid_nats"] for r in history]
+    with pytest.raises(
+        OptionError, match="keeps no gradient norm; give the file that charlm train"
+    ):
+        run.points("gradient_norm")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "there are no records"),
+        ("no JSON\n", "line 1: neither a training log's JSON object nor a checkpoint"),
+        ("[1, 2]\n", "line 1: neither"),
+        ('{"step": 1, "seconds": 2}\n', "line 1: there is no 'train_nats'"),
+        ('{"step": "one", "seconds": 2, "train_nats": 1}\n', "line 1: 'step' is 'one'"),
+        ('{"step": 1, "seconds": NaN, "train_nats": 1}\n', "line 1: 'seconds' is nan"),
+    ],
+)
+def test_what_is_no_log_is_refused_with_its_line(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(line, encoding="utf-8")
+    with pytest.raises(TextError, match=message) as caught:
+        read_run(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_learning_is_in_bits_only_where_all_runs_know_how(log: Path, cat_path: Path) -> None:
+    checkpoint, logged = read_run(cat_path), read_run(log)
+    assert labels_of(plots.learning([checkpoint], "step")) == [
+        ("steps", "loss, bits per character")
+    ]
+    both = plots.learning([checkpoint, logged], "seconds")
+    assert labels_of(both) == [("seconds", "loss, nats per token")]
+    assert names_in(both) == [
+        "cats, training",
+        "cats, validation",
+        "a run, training",
+        "a run, validation",
+    ]
+
+
+def test_rate_gradient_and_perplexity(log: Path) -> None:
+    run = read_run(log)
+    assert labels_of(plots.rate([run], "step")) == [("steps", "learning rate")]
+    above, below = labels_of(plots.gradient([run], "step"))
+    assert above[1] == "gradient norm before clipping"
+    assert below[1] == "share of steps clipped"
+    figure = plots.perplexity([run], "step")
+    drawn = figure.axes[0].lines[0].get_ydata()
+    assert np.allclose(np.log(drawn), [3.2 / k for k in (1, 3, 5, 7)])  # type: ignore[arg-type]
+
+
+def test_samples_and_their_novelty(cat_model: Model, cat_text: str) -> None:
+    written = write_at(cat_model, [0.5, 1.0, 1.5], 2, 60, 1, text_of(cat_text))
+    assert written[0].entropy < written[1].entropy < written[2].entropy
+    figure = plots.samples(["cats"], [written])
+    assert names_in(figure) == ["cats", "spans of 8", "spans of 16", "spans of 32"]
+    alone = plots.samples(["cats"], [write_at(cat_model, [1.0], 1, 20, 1)])
+    assert labels_of(alone) == [("temperature", "entropy, bits per character")]
+
+
+def test_entropy_is_that_of_the_distribution_drawn_from() -> None:
+    logits = np.array([[0.0, 5.0, 1.0, 2.0]], np.float32)  # the second is <UNK>, never drawn
+    p = np.exp(np.array([0.0, 1.0, 2.0]) / 0.7)
+    p /= p.sum()
+    assert np.allclose(entropies(logits, 0.7), -(p * np.log2(p)).sum())
+    assert entropies(logits, 0.0).tolist() == [0.0]
+    assert entropies(np.array([[-1e4, 0.0, 1e4]], np.float32), 1e-3).tolist() == [0.0]
+
+
+def test_gradient_flow_has_a_line_for_each_layer() -> None:
+    flow = Flow("gru", "gru", 0.5 ** np.arange(20).reshape(2, 10, 1))
+    vanished = Flow("gone", "rnn", np.zeros((1, 10, 1)))
+    figure = plots.flows([flow, vanished])
+    assert names_in(figure) == ["gru, layer 1", "gru, layer 2"]
+    assert figure.axes[0].get_yscale() == "log"
+
+
+def test_probe_curves_show_their_intervals() -> None:
+    distances = [(1, 3, Accuracy(10, 9, 0, 1.0, 0)), (4, 9, Accuracy(10, 5, 0, 0.1, 0))]
+    figure = plots.probes(["a", "b"], {"agreement": [distances, distances], "": [distances] * 2})
+    assert len(figure.axes) == 2
+    assert len(figure.axes[0].collections) == 2
+    assert names_in(figure) == ["a", "b"] * 2
+
+
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_the_same_picture_is_the_same_bytes(log: Path, form: str) -> None:
+    first, again = (plots.image(plots.learning([read_run(log)], "step"), form) for _ in range(2))
+    assert first == again
+    if form == "png":
+        assert first.startswith(b"\x89PNG")
+    else:
+        assert ElementTree.fromstring(first).tag.endswith("svg")
+
+
+def test_a_users_own_settings_change_nothing(log: Path) -> None:
+    import matplotlib
+
+    plain = plots.image(plots.rate([read_run(log)], "step"), "png")
+    with matplotlib.rc_context({"axes.facecolor": "black", "font.size": 40}):
+        assert plots.image(plots.rate([read_run(log)], "step"), "png") == plain
+        assert matplotlib.rcParams["font.size"] == 40
+
+
+def test_names_are_text_and_stand_apart() -> None:
+    records = [{"step": k, "seconds": k, "train_nats": 1.0, "learning_rate": 1.0} for k in (1, 2)]
+    many = [Run(f"$x_{k}^{{2}}$ \\frac", records) for k in range(6)]
+    figure = plots.rate(many, "step")
+    plots.image(figure, "png")
+    heights = sorted(text.xy[1] for text in figure.axes[0].texts)  # type: ignore[attr-defined]
+    assert np.diff(heights).min() > 0.05
+    looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
+    assert len(looks) == 6
+
+
+def test_charts_of_the_report_stay_in_their_frame() -> None:
+    line = charts.Line("a", [(k, 10.0**-k) for k in range(9)])
+    flat = charts.Line("b", [(0, 1.0), (8, 1.0)])
+    for log_y in (False, True):
+        drawn = charts.draw(charts.Chart("t", "x", "y", [line, flat], log_y=log_y))
+        assert all(charts.TOP - 1 <= tick.at <= charts.HEIGHT for tick in drawn.y_ticks)
+        assert len(drawn.y_ticks) >= 3
+    alone = charts.draw(charts.Chart("t", "x", "y", [charts.Line("one", [(5, 2.0)])]))
+    assert alone.lines[0][1].endswith("h0")
+    assert runs.SUFFIX == ".safetensors"
