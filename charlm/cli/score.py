@@ -13,6 +13,7 @@ from charlm.cli.options import checkpoint_argument, encoding_option, json_option
 if TYPE_CHECKING:
     from charlm.api import Model
     from charlm.scoring import Score, TokenScore
+    from charlm.text import Text
 
 BLOCK = 4096  # lines of a file that are read and scored together
 
@@ -84,12 +85,15 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
 
 def _file_lines(options: dict[str, Any]) -> Iterator[Sentence]:
     """The lines of -f FILE, without their ends."""
-    from charlm.cli import terminal
     from charlm.text import open_text
 
     text = open_text([options["path"]], options["encoding"])
     for remark in text.notices:
         terminal.notice(remark)
+    return _lines_of(text)
+
+
+def _lines_of(text: "Text") -> Iterator[Sentence]:
     rest, number, done = "", 0, 0
     with terminal.Waiting(f"scoring {text.name}") as waiting:
         for chunk in text.line_chunks():
@@ -124,8 +128,6 @@ def _scores(
 
 
 def _show_sentences(model: "Model", sentences: list[Sentence], options: dict[str, Any]) -> None:
-    from charlm.cli import terminal
-
     scored = _scores(model, sentences, options)
     if options["sort"]:
         scored.sort(key=lambda pair: -pair[1].bits_per_character)
@@ -170,11 +172,9 @@ COLUMNS = ["ln P", "P", "bits/char", "perplexity", "tokens", "unseen", "sentence
 
 
 def _figures(score: "Score") -> list[str]:
-    from charlm.cli.terminal import probability
-
     return [
         f"{score.log_probability + 0.0:.3f}",
-        probability(score.log10_probability),
+        terminal.probability(score.log10_probability),
         f"{score.bits_per_character:.4f}",
         f"{score.perplexity:.3f}",
         f"{score.tokens:,}",
@@ -223,7 +223,7 @@ Row = tuple[int, tuple[Sentence, "Score"]]
 
 def _show_file(model: "Model", options: dict[str, Any]) -> None:
     """Every line of a file, block by block; sorted, all lines are kept to the end."""
-    rows: Iterable[Row] = enumerate(_scored_lines(model, options), 1)
+    rows: Iterable[Row] = enumerate(_scored(model, _file_lines(options), options), 1)
     if options["sort"]:
         rows = sorted(rows, key=lambda row: -row[1][1].bits_per_character)
     if sys.stdout.isatty() and not options["as_json"]:
@@ -232,15 +232,14 @@ def _show_file(model: "Model", options: dict[str, Any]) -> None:
         _show_line(number, sentence.text, score, options["as_json"])
 
 
-def _scored_lines(model: "Model", options: dict[str, Any]) -> Iterator[tuple[Sentence, "Score"]]:
-    lines = _file_lines(options)
+def _scored(
+    model: "Model", lines: Iterator[Sentence], options: dict[str, Any]
+) -> Iterator[tuple[Sentence, "Score"]]:
     while block := list(islice(lines, BLOCK)):
         yield from _scores(model, block, options)
 
 
 def _show_line(number: int, text: str, score: "Score", as_json: bool) -> None:
-    from charlm.cli import terminal
-
     ln_p, p, bits, perplexity, tokens, unseen = (each.replace(",", "") for each in _figures(score))
     if as_json:
         terminal.write_json({"line": number, "text": text} | score.to_json())
@@ -252,15 +251,11 @@ def _show_line(number: int, text: str, score: "Score", as_json: bool) -> None:
 
 
 def _show_columns(number: str, ln_p: str, bits: str, text: str) -> None:
-    from charlm.cli import terminal
-
     terminal.write(f"{number:>8}  {ln_p:>10}  {bits:>9}  {text}\n")
 
 
 def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any]) -> None:
     """A table for each sentence: its own tokens, or with --next those that may come after it."""
-    from charlm.cli import terminal
-
     given, ask_next = options["given"], options["ask_next"]
     for sentence in sentences:
         _check(model, [sentence], options)
@@ -284,8 +279,6 @@ def _token_records(tokens: list["TokenScore"]) -> list[dict[str, Any]]:
 
 
 def _token_table(tokens: list["TokenScore"]) -> None:
-    from charlm.cli import terminal
-
     rows = [
         [
             terminal.symbol(token.piece),
