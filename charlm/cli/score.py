@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from charlm.cli import terminal
 from charlm.cli.options import checkpoint_argument, encoding_option, json_option
 
 if TYPE_CHECKING:
