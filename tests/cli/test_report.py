@@ -1,0 +1,103 @@
+"""`charlm report`: the file it writes, and every refusal in one line."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("jinja2", reason="pip install 'charlm[report]'")
+
+TEXT = "The cats, which already ate the fish, were happy.\nThe cat was full.\n"
+
+
+def test_a_text_a_file_and_standard_input_give_the_same_page(
+    charlm: Any, cat_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.txt").write_text(TEXT)
+    pages = []
+    for name, text, given in (
+        ("a", TEXT, None),
+        ("b", tmp_path / "text.txt", None),
+        ("c", "-", TEXT),
+    ):
+        output = tmp_path / f"{name}.html"
+        ran = charlm("report", cat_path, text, "-o", output, input=given)
+        source, saved = ran.err.splitlines()
+        assert source.startswith("read ")
+        assert saved.startswith(f"saved {output}, ")
+        assert ran.out == ""
+        page = output.read_text(encoding="utf-8")
+        pages.append(page.partition('id="data">')[2])
+    assert pages[0] == pages[1] == pages[2]
+
+
+def test_the_corpus_gives_the_text_and_the_novelty(
+    charlm: Any, cat_path: Path, cat_file: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "cats.html"
+    ran = charlm("report", cat_path, "-o", output, "--corpus", cat_file, "--characters", "300")
+    assert "the start of the validation text of cats.txt" in ran.err
+    page = output.read_text(encoding="utf-8")
+    assert "longest copied span" in page
+    assert "bits per character of the validation text" in page.lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("Zürich",), 1, "the model never saw 'Z' (U+005A) at character 0"),
+        (("",), 1, "text is empty"),
+        (("The", "--characters", "99999"), 2, "--characters: 99,999 cannot be shown; give at most"),
+        (("The", "-o", "."), 2, ". is a folder; give -o a file's name"),
+        (("The", "-o", "no/r.html"), 2, "no is not a folder; make it or give another -o"),
+        (("The", "--corpus", "none.txt"), 1, "none.txt"),
+    ],
+    ids=str,
+)
+def test_refusals_are_one_line(
+    charlm: Any,
+    cat_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = charlm("report", cat_path, "-o", "r.html", *arguments, code=code)
+    assert message in ran.err
+    assert ran.err.startswith("charlm: ")
+    assert ran.err.count("\n") == 1
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_what_the_model_never_saw_may_be_read_as_unknown(
+    charlm: Any, cat_path: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "r.html"
+    charlm("report", cat_path, "The Zoo was full.\n", "-o", output, "--on-unknown", "unk")
+    assert "1 of them the model never saw" in output.read_text(encoding="utf-8")
+
+
+def test_an_existing_file_is_kept_unless_forced(
+    charlm: Any, cat_path: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "r.html"
+    output.write_text("mine")
+    ran = charlm("report", cat_path, TEXT, "-o", output, code=2)
+    assert "exists; give --force to overwrite it" in ran.err
+    assert output.read_text() == "mine"
+    charlm("report", cat_path, TEXT, "-o", output, "--force")
+    assert output.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_without_jinja2_one_line_says_how_to_get_it(
+    charlm: Any, cat_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    ran = charlm("report", cat_path, TEXT, "-o", tmp_path / "r.html", code=1)
+    assert ran.err == (
+        "charlm: this needs jinja2, which is not installed; "
+        "get it with: pip install 'charlm[report]'\n"
+    )
