@@ -19,6 +19,7 @@ Functions to import (`from conftest import random_checkpoint`):
   of any cell, number of layers, tie_weights, tokenizer kind and per_line; nothing is trained.
 - `corpus_of(text, …)`: a string as a `Corpus`, with the options of `build_corpus`.
 - `train(corpus, **chosen)`: a `Run` trained to its end with tiny defaults.
+- `KEYS`: the keys that the JSON of score and eval has, at least.
 - `cat_sentences(count, seed)`: the sentences that `cat_text` consists of.
 """
 
@@ -141,6 +142,21 @@ def random_checkpoint(
         "digest": "0" * 16,
     }
     return Checkpoint(config, made, weights, TrainConfig(steps=1), corpus)
+
+
+KEYS = {  # of the JSON of score and eval, at least
+    "log_probability",
+    "log10_probability",
+    "tokens",
+    "characters",
+    "bytes",
+    "unseen_tokens",
+    "bits_per_character",
+    "bits_per_byte",
+    "nats_per_token",
+    "perplexity",
+    "eos_counted",
+}
 
 
 class Ran(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_score import KEYS
+from conftest import KEYS
 
 from charlm.cli import terminal
 

@@ -6,21 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import KEYS
 
 GOOD, BAD = "The cat was full.", "The cat were full."
-KEYS = {
-    "log_probability",
-    "log10_probability",
-    "tokens",
-    "characters",
-    "bytes",
-    "unseen_tokens",
-    "bits_per_character",
-    "bits_per_byte",
-    "nats_per_token",
-    "perplexity",
-    "eos_counted",
-}
 
 
 def records(out: str) -> list[dict[str, Any]]:
