@@ -1,0 +1,70 @@
+"""The most memory that a command takes on files of 1, 2 and 4 GB."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+GIGABYTE = 10**9
+LINE = b"The quick brown cat sat on the mat and was full of apples and pears, it seems.\n"
+
+
+def write_text(path: Path, gigabytes: float) -> None:
+    """A text of lines, so large."""
+    block = LINE * (2**20 // len(LINE))
+    with open(path, "wb") as file:
+        for _ in range(int(gigabytes * GIGABYTE / len(block))):
+            file.write(block)
+
+
+def own_memory(process: int) -> int:
+    """Bytes of memory that only this process holds (pages of files can be dropped at any time)."""
+    status = Path(f"/proc/{process}/status").read_text()
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return 1024 * int(fields.get("RssAnon", "0").split()[0])
+
+
+def most_memory(arguments: list[str], seconds: float) -> int:
+    """The most that `charlm` takes until it ends, or until so many seconds have gone by."""
+    nothing = subprocess.DEVNULL
+    command = [sys.executable, "-m", "charlm", *arguments]
+    process = subprocess.Popen(command, stdout=nothing, stderr=nothing)
+    most, end = 0, time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            most = max(most, own_memory(process.pid))
+        except (OSError, ValueError):
+            break
+        time.sleep(0.05)
+    process.terminate()
+    process.wait()
+    return most
+
+
+def growth(folder: Path, sizes: tuple[float, ...], seconds: float) -> tuple[int, list[str]]:
+    """Training, eval and score on each size: under 1 GB, and flat within 50 MB."""
+    tried, failures = 0, []
+    small, model = folder / "small.txt", str(folder / "model.safetensors")
+    small.write_bytes(LINE * 500)
+    sizes_of = ["--hidden-size", "16", "--embedding-size", "8", "--threads", "1", "--precision", "float32"]
+    first = ["train", str(small), *sizes_of, "--steps", "20", "-o", model]
+    subprocess.run([sys.executable, "-m", "charlm", *first], check=True, capture_output=True)
+    found: dict[str, list[int]] = {"train": [], "eval": [], "score": []}
+    text = folder / "large.txt"
+    for size in sizes:
+        write_text(text, size)
+        for command, arguments in {
+            "train": [str(text), *sizes_of, "--steps", "300", "-o", str(folder / "large.st")],
+            "eval": [model, str(text), "--streams", "64"],
+            "score": [model, "-f", str(text)],
+        }.items():
+            tried += 1
+            found[command].append(most_memory([command, *arguments], seconds * max(size, 0.1)))
+        (folder / "large.st").unlink(missing_ok=True)
+    text.unlink()
+    for command, most in found.items():
+        shown = ", ".join(f"{amount / 1e6:,.0f}" for amount in most)
+        print(f"      {command}: {shown} MB", file=sys.stderr)
+        if max(most) > GIGABYTE or max(most) - min(most) > 50e6:
+            failures.append(f"{command}: {shown} MB")
+    return tried, failures
