@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CATS := corpora/cats/cats.txt
 MODEL := checkpoints/cats.safetensors
 
-.PHONY: demo test check clean bench bench-long
+.PHONY: demo test check torture clean bench bench-long
 
 $(VENV)/ready: setup.cfg constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,10 @@ check: $(VENV)/ready
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest
+
+# Two hours on two cores; `make torture SHARE=0.02` makes 2 % of the trials.
+torture: $(VENV)/ready
+	$(BIN)/python -m tests.torture --share $(or $(SHARE),1)
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks

@@ -71,11 +71,9 @@ def test_the_order_of_writes(tmp_path: Path) -> None:
         "from charlm.checkpoint import save; save(sys.argv[2], random_checkpoint())"
     )
     trace, output = tmp_path / "trace", tmp_path / "model.safetensors"
-    subprocess.run(
-        ["strace", "-f", "-y", "-o", trace, "-e", "trace=write,fsync,rename"]
-        + [sys.executable, "-c", code, str(Path(__file__).parent), str(output)],
-        check=True,
-    )
+    watch = ["strace", "-f", "-y", "-o", trace, "-e", "trace=write,fsync,rename"]
+    tests = str(Path(__file__).parent)
+    subprocess.run([*watch, sys.executable, "-c", code, tests, str(output)], check=True)
     calls = [line.split(" ", 1)[1].strip() for line in trace.read_text().splitlines()]
     calls = [call for call in calls if str(tmp_path) in call]
     names = [call.split("(")[0] for call in calls]

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 GIGABYTE = 10**9
+SMALL = "--hidden-size 16 --embedding-size 8 --threads 1 --precision float32"
 LINE = b"The quick brown cat sat on the mat and was full of apples and pears, it seems.\n"
 
 
@@ -46,7 +47,7 @@ def growth(folder: Path, sizes: tuple[float, ...], seconds: float) -> tuple[int,
     tried, failures = 0, []
     small, model = folder / "small.txt", str(folder / "model.safetensors")
     small.write_bytes(LINE * 500)
-    sizes_of = ["--hidden-size", "16", "--embedding-size", "8", "--threads", "1", "--precision", "float32"]
+    sizes_of = SMALL.split()
     first = ["train", str(small), *sizes_of, "--steps", "20", "-o", model]
     subprocess.run([sys.executable, "-m", "charlm", *first], check=True, capture_output=True)
     found: dict[str, list[int]] = {"train": [], "eval": [], "score": []}
