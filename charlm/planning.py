@@ -22,14 +22,14 @@ PARAMETERS_PER_TOKEN = 4.0  # of the text, at most
 TOKENS_PER_STEP = 1152  # of a step over lines, about
 LARGE_VOCABULARY = 2_000  # from here on the softmax layer shares the embedding's weights
 REACHED = 0.4  # the share of the measured matrix-product rate that training reaches
-SLOWER = {  # cells without a fused kernel reach less of it
-    "rnn": 1.5,
-    "rnn-relu": 1.5,
-    "gru-simple": 1.5,
-    "gru-reset-before": 1.5,
-    "gru": 1.5,
+SLOWER = {  # how much less of it cells without a library's kernel reach
+    "rnn": 1.4,
+    "rnn-relu": 1.4,
+    "gru-simple": 1.25,
+    "gru-reset-before": 1.3,
+    "gru": 1.25,
     "lstm": 1.0,
-    "lstm-peephole": 1.5,
+    "lstm-peephole": 1.2,
 }
 TYPICAL_MINUTES = 3.0
 BUDGETS = ("minutes", "epochs", "steps")
