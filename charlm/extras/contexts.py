@@ -19,7 +19,7 @@ from charlm.tokenizers import EOS
 
 REACH = 48  # tokens before a position
 LOGITS = 2**23  # of one batch: with a large vocabulary fewer positions go side by side
-WORK = 4e11  # floating-point operations that may be spent on them: a few seconds on two cores
+WORK = 2.5e11  # floating-point operations that may be spent on them: a few seconds on two cores
 SHARES = 63  # steps in which a strength is written, as a share of its position's greatest
 OVERHEAD = 200_000  # parameters whose arithmetic takes as long as what every step takes besides
 

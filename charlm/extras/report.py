@@ -31,9 +31,9 @@ from charlm.tokenizers import UNK
 
 CHARACTERS = 10_000  # of a text that is read, unless more are asked for
 TEMPERATURES = (0.5, 0.8, 1.0, 1.2)
-TEXTS, LENGTH = 4, 600  # written at each temperature, tokens each
-LINES = 200  # written at each temperature by a per-line model
-EVALUATED = 2**18  # characters of the validation text, its beginning
+LENGTH = 2_000  # tokens written at each temperature: one long text is sooner written than several
+LINES = 200  # written at each temperature by a per-line model, rather
+EVALUATED = 2**17  # characters of the validation text, its beginning
 STREAMS = 32
 FLOW_STEPS = (64, 32, 16, 8, 4)  # how far back the gradient is followed: as far as the text allows
 FLOW_POSITIONS = 16
@@ -90,9 +90,9 @@ def make(
     reading = read(model, subject)
     ids = reading.passage.ids
     watch(0.4)
-    count, length = (LINES, LENGTH) if model.per_line else (TEXTS, LENGTH)
+    count = LINES if model.per_line else 1
     corpus = origin.text if origin else None
-    written = write_at(model, TEMPERATURES, count, length, seed, corpus)
+    written = write_at(model, TEMPERATURES, count, LENGTH, seed, corpus)
     watch(0.6)
     evaluation = _evaluation(model, origin, subject, reading)
     watch(0.75)
