@@ -1,9 +1,12 @@
 """Nothing lost, nothing wrong: a small share of `make torture`, with a fixed seed."""
 
+import errno
 import math
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from torture.saving import read_while_saving, save_faults
 
 from charlm.checkpoint import load
 from charlm.cli.lock import lock_file, locked
+from charlm.cli.saving import Keeper
 from charlm.errors import CharlmError, OptionError, TrainingError
 from charlm.run import Run, begin
 
@@ -81,6 +85,42 @@ def test_the_order_of_writes(tmp_path: Path) -> None:
     assert set(names[:-3]) == {"write"}
     assert ".part>" in calls[-3]
     assert calls[-1].split("<")[1].startswith(f"{tmp_path}>")
+
+
+# Folders
+
+
+def test_no_room_is_known_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    keeper = Keeper(run_of(), tmp_path / "model.safetensors", print)
+    with pytest.raises(CharlmError, match=r"no checkpoint .* of about 0\.\d MB .*make room"):
+        keeper.reserve()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_model_is_kept_where_its_folder_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    said: list[str] = []
+    run = run_of()
+    keeper = Keeper(run, folder / "model.safetensors", said.append)
+    keeper.reserve()
+    folder.rmdir()
+    for progress in run.training.run():
+        keeper.keep(validated=progress.valid_nats is not None)
+    assert "tries again" in said[0]
+    with pytest.raises(CharlmError, match="the model is in ") as caught:
+        keeper.finish()
+    refuge = str(caught.value).split("the model is in ")[1].split(": move")[0]
+    assert load(refuge).progress["step"] == 30
 
 
 # The lock

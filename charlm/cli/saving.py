@@ -28,6 +28,7 @@ class Keeper:
         self._began_at = run.training.place["step"]
         self._tried = time.monotonic()
         self._saved = False
+        self._fault = ""  # why the last save failed, said once
 
     def reserve(self) -> None:
         """Raises CharlmError where there is no room for a checkpoint."""
@@ -57,12 +58,14 @@ class Keeper:
         self._tried = time.monotonic()
         try:
             self._save(self._output)
-            self._saved = True
+            self._saved, self._fault = True, ""
         except OSError as error:
-            self._say(
-                f"{self._output} could not be saved ({_reason(error)}); what was saved before is "
-                "whole, training goes on and tries again"
-            )
+            if self._fault != (reason := _reason(error)):
+                self._say(
+                    f"{self._output} could not be saved ({reason}); it is as it was, training goes "
+                    "on and tries again"
+                )
+            self._fault = reason
 
     def finish(self) -> bool:
         """The last save; false where not one step was made. Raises CharlmError if it fails."""

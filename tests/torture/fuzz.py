@@ -11,9 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from charlm.checkpoint import load
-from charlm.errors import CheckpointError
-
 HERE = Path(__file__).parent
 PIECES = [b"{", b"}", b"[", b"]", b'"', b",", b":", b"-", b"9" * 30, b"null", b"true", b"1e999"]
 
@@ -35,6 +32,9 @@ def seal(content: bytes) -> bytes:
 
 def read(content: bytes, path: Path) -> str:
     """What is wrong with how a file is read or refused, or ''."""
+    from charlm.checkpoint import load  # not sooner, lest atheris cannot watch it
+    from charlm.errors import CheckpointError
+
     path.write_bytes(content)
     try:
         load(path)
