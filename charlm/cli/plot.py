@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.options import encoding_option
+from charlm.cli.options import encoding_option, on_unknown_option
 from charlm.errors import OptionError
 
 if TYPE_CHECKING:
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 Options = dict[str, Any]
 RUNS = ("learning", "perplexity", "rate", "gradient")  # drawn from logs or checkpoints
 MODELS = ("samples", "flow", "probe")  # drawn from checkpoints alone
-BELONGS = {"corpus": "samples", "text": "flow", "steps": "flow", "pairs": "probe"}
+BELONGS = {
+    "corpus": "samples",
+    "seed": "samples",
+    "text": "flow",
+    "steps": "flow",
+    "pairs": "probe",
+}
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
 
 
@@ -50,7 +56,6 @@ TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
-    default=1,
     metavar="N",
     help="samples: the seed of what is written.  [default: 1]",
 )
@@ -62,6 +67,7 @@ TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
     help="flow: go so many steps back.  [default: 50]",
 )
 @click.option("--pairs", metavar="FILE", help="probe: pairs of one's own, as of charlm probe.")
+@on_unknown_option
 @encoding_option
 def command(files: tuple[str, ...], **options: Any) -> None:
     """Draw checkpoints and training logs: FILEs that `charlm train` wrote with -o and --log.
@@ -145,9 +151,9 @@ def _samples(files: Sequence[str], options: Options) -> "Figure":
     corpus: Text | None = (
         open_text([options["corpus"]], options["encoding"]) if options["corpus"] else None
     )
-    return plots.samples(
-        names, [write_at(model, TEMPERATURES, 8, 500, options["seed"], corpus) for model in models]
-    )
+    seed = 1 if options["seed"] is None else options["seed"]
+    texts = [write_at(model, TEMPERATURES, 8, 500, seed, corpus) for model in models]
+    return plots.samples(names, texts)
 
 
 def _flow(files: Sequence[str], options: Options) -> "Figure":
@@ -163,6 +169,7 @@ def _flow(files: Sequence[str], options: Options) -> "Figure":
     whole = "".join(text.chunks())
     found = []
     for name, model in zip(names, models, strict=True):
+        model.encode(whole, on_unknown=options["on_unknown"])
         ids = Passage.of(model.tokenizer, whole, model.per_line).ids
         columns = windows(ids, steps, 32, per_line=model.per_line)
         found.append(flow(network(model.checkpoint), columns, steps, name))

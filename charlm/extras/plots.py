@@ -59,7 +59,8 @@ def learning(runs: Sequence["Run"], over: str) -> "Figure":
     for run in runs:
         scale = (run.bits or 1.0) if in_bits else 1.0
         for field, what in (("train_nats", "training"), ("valid_nats", "validation")):
-            if any(record.get(field) is not None for record in run.records):
+            wanted = field == "train_nats"  # which refuses a run that has none
+            if wanted or any(record.get(field) is not None for record in run.records):
                 name = what if len(runs) == 1 else f"{run.name}, {what}"
                 curves.append(Curve(name, run.points(field, over, scale)))
     label = "loss, bits per character" if in_bits else "loss, nats per token"
@@ -228,6 +229,8 @@ def _look(k: int) -> tuple[str, str]:
 
 def _name(axes: "Axes", curves: Sequence[Curve]) -> None:
     """Each curve's name where it ends; those that end at the right stand apart from one another."""
+    if not curves:
+        return
     axes.get_xlim(), axes.get_ylim()  # settles the limits
     to_axes = axes.transScale + axes.transLimits
     ends = [(float(x), float(y)) for x, y in to_axes.transform([c.points[-1] for c in curves])]

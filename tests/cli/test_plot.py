@@ -68,6 +68,7 @@ def test_pictures_of_checkpoints(
         (("-o", "p.png", "--kind", "flow"), "--kind flow: give the --text to follow gradients in"),
         (("-o", "p.png", "--steps", "9"), "--steps belongs to --kind flow, not to learning"),
         (("-o", "p.png", "--kind", "probe", "--corpus", "x"), "--corpus belongs to --kind samples"),
+        (("-o", "p.png", "--seed", "2"), "--seed belongs to --kind samples, not to learning"),
         (("-o", "p.png", "--kind", "gradient"), "keeps no gradient norm; give the file that"),
     ],
     ids=str,
@@ -95,6 +96,18 @@ def test_an_existing_file_is_kept_unless_forced(charlm: Any, log: Path, tmp_path
     assert (tmp_path / "p.png").read_text() == "mine"
     charlm("plot", log, "-o", tmp_path / "p.png", "--force")
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_checkpoint_without_a_history_has_no_curve(charlm: Any, tmp_path: Path) -> None:
+    save(tmp_path / "new.safetensors", random_checkpoint())
+    ran = charlm("plot", tmp_path / "new.safetensors", "-o", tmp_path / "p.png", code=2)
+    assert "new: keeps no train nats; give the file that charlm train --log wrote" in ran.err
+
+
+def test_flow_refuses_what_a_model_never_saw(charlm: Any, cat_path: Path, tmp_path: Path) -> None:
+    asked = ("plot", cat_path, "-o", tmp_path / "p.png", "--kind", "flow", "--text", "Ж" * 60)
+    assert "the model never saw 'Ж'" in charlm(*asked, code=1).err
+    charlm(*asked, "--on-unknown", "unk")
 
 
 def test_pairs_without_distances_are_refused(charlm: Any, cat_path: Path, tmp_path: Path) -> None:
