@@ -19,6 +19,7 @@ from charlm.model import LanguageModel
 FINAL_RATE = 0.02  # the cosine ends at this share of the peak learning rate
 AVERAGING = 12  # the averaged weights are about those of the last 1/12 of the run
 MOMENTS = ("exp_avg", "exp_avg_sq")
+BETAS, EPSILON = (0.9, 0.99), 1e-8
 
 
 class Optimiser:
@@ -30,19 +31,8 @@ class Optimiser:
         self._model, self._clip = model, config.clip
         self._parameters: list[Tensor] = list(model.parameters())
         self._averages: list[Tensor] = list(self.averaged.parameters())
-        groups = [
-            {
-                "params": [weight for weight in self._parameters if weight.dim() > 1],
-                "weight_decay": config.weight_decay,
-            },
-            {
-                "params": [weight for weight in self._parameters if weight.dim() == 1],
-                "weight_decay": 0.0,
-            },
-        ]
-        self._adamw = torch.optim.AdamW(
-            groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True
-        )
+        self._weight_decay = config.weight_decay
+        self._moments = [[torch.zeros_like(w) for w in self._parameters] for _ in MOMENTS]
 
     def update(self, learning_rate: float) -> float:
         """One step against the gradients, which are used up; gives their norm before clipping.
@@ -51,13 +41,36 @@ class Optimiser:
         """
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._clip))
         if math.isfinite(norm):
-            for group in self._adamw.param_groups:
-                group["lr"] = learning_rate
-            self._adamw.step()
             self.updates += 1
+            self._step(learning_rate)
             self._average()
-        self._adamw.zero_grad()
+        self._model.zero_grad()
         return norm
+
+    @torch.no_grad()
+    def _step(self, learning_rate: float) -> None:
+        """AdamW, by the kernel of torch.optim.AdamW(fused=True).
+
+        That class itself imports torch's compiler when it is made, which takes a second or more.
+        """
+        for decays in (True, False):
+            chosen = [k for k, w in enumerate(self._parameters) if (w.dim() > 1) == decays]
+            weights = [self._parameters[k] for k in chosen]
+            torch._fused_adamw_(
+                weights,
+                [weight.grad for weight in weights if weight.grad is not None],
+                [self._moments[0][k] for k in chosen],
+                [self._moments[1][k] for k in chosen],
+                [],
+                [torch.tensor(float(self.updates), device=weight.device) for weight in weights],
+                lr=learning_rate,
+                beta1=BETAS[0],
+                beta2=BETAS[1],
+                weight_decay=self._weight_decay if decays else 0.0,
+                eps=EPSILON,
+                amsgrad=False,
+                maximize=False,
+            )
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -67,26 +80,25 @@ class Optimiser:
 
     def finite(self) -> bool:
         """Whether all weights, averages and moments are."""
-        moments = [state[name] for state in self._adamw.state.values() for name in MOMENTS]
-        norms = torch._foreach_norm([*self._parameters, *self._averages, *moments], math.inf)
+        tensors = [*self._parameters, *self._averages, *self._moments[0], *self._moments[1]]
+        norms = torch._foreach_norm(tensors, math.inf)
         return bool(torch.stack(norms).isfinite().all())
 
     def reset(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
         """Begins anew with these weights."""
         for model in (self._model, self.averaged):
             model.load_weights(weights)
-        self._adamw.state.clear()
+        for moments in self._moments:
+            torch._foreach_zero_(moments)
         self.updates = 0
 
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """Copies of the weights, their average and AdamW's moments, for `restore`."""
         arrays = {f"weights.{name}": array for name, array in copies(self._model).items()}
         arrays |= {f"average.{name}": array for name, array in copies(self.averaged).items()}
-        for name, parameter in self._model.named_weights().items():
-            moments = self._adamw.state.get(parameter, {})
-            for moment in MOMENTS:
-                if moment in moments:
-                    arrays[f"{moment}.{name}"] = moments[moment].cpu().numpy().copy()
+        for moment, tensors in zip(MOMENTS, self._moments, strict=True) if self.updates else ():
+            for name, tensor in zip(self._model.named_weights(), tensors, strict=True):
+                arrays[f"{moment}.{name}"] = tensor.cpu().numpy().copy()
         return arrays
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], updates: int) -> None:
@@ -95,12 +107,9 @@ class Optimiser:
         names = self._model.named_weights()
         for prefix, model in (("weights.", self._model), ("average.", self.averaged)):
             model.load_weights({name: arrays[prefix + name] for name in names})
-        for name, parameter in names.items() if updates else ():
-            device = parameter.device
-            self._adamw.state[parameter] = {
-                "step": torch.tensor(float(updates), device=device),
-                **{moment: tensor_of(arrays[f"{moment}.{name}"], device) for moment in MOMENTS},
-            }
+        for moment, tensors in zip(MOMENTS, self._moments, strict=True) if updates else ():
+            for name, tensor in zip(names, tensors, strict=True):
+                tensor.copy_(tensor_of(arrays[f"{moment}.{name}"], tensor.device))
 
 
 def rate_share(fraction: float, warmup: float) -> float:

@@ -167,11 +167,10 @@ def test_what_is_not_finite_is_never_kept(where: str, value: float, tmp_path: Pa
     optimiser = run.training._optimiser
     for number, progress in enumerate(run.training.run()):
         if number == 3:
-            state = next(iter(optimiser._adamw.state.values()))
             poisoned = {
                 "weights": run.training.model.output.bias,
                 "averages": optimiser.averaged.embedding.weight,
-                "moments": state["exp_avg_sq"],
+                "moments": optimiser._moments[1][0],
                 "state": (run.training._state or [])[0][0],
             }[where]
             with torch.no_grad():

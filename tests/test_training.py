@@ -1,5 +1,6 @@
 """Training follows its schedule, and a run that was stopped ends as one that never was."""
 
+import copy
 import itertools
 import math
 from collections.abc import Iterator
@@ -370,14 +371,15 @@ def test_a_larger_budget_goes_on_and_validates_soon() -> None:
 
 def test_clipping_bounds_the_gradient_of_every_update(monkeypatch: pytest.MonkeyPatch) -> None:
     norms = []
-    step = torch.optim.AdamW.step
+    step = Optimiser._step
 
-    def watch(self: torch.optim.AdamW, *arguments: Any) -> Any:
-        parts = [p.grad for group in self.param_groups for p in group["params"]]
+    def watch(self: Optimiser, learning_rate: float) -> None:
+        parts = [weight.grad for weight in self._parameters if weight.grad is not None]
+        assert len(parts) == len(self._parameters)
         norms.append(float(torch.cat([part.flatten() for part in parts]).norm()))
-        return step(self, *arguments)
+        step(self, learning_rate)
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", watch)
+    monkeypatch.setattr(Optimiser, "_step", watch)
     shown = list(small_run(steps=20, clip=0.05).training.run())
     assert len(norms) == 20
     assert max(norms) <= 0.05 * (1 + 1e-4)
@@ -403,15 +405,29 @@ def test_averaged_weights_are_the_polynomial_decay_average() -> None:
     np.testing.assert_allclose(copies(optimiser.averaged)["output.bias"], average, atol=1e-6)
 
 
-def test_decay_pulls_matrices_and_not_biases() -> None:
+def test_updates_are_those_of_torch_with_decay_on_matrices_alone() -> None:
     running = small_run(steps=5, weight_decay=0.5)
-    optimiser = Optimiser(running.training.model, running.config)
-    decays = {
-        weight.dim(): group["weight_decay"]
-        for group in optimiser._adamw.param_groups
-        for weight in group["params"]
-    }
-    assert decays == {2: 0.5, 1: 0.0}
+    model, twin = running.training.model, copy.deepcopy(running.training.model)
+    optimiser, weights = Optimiser(model, running.config), list(twin.parameters())
+    reference = torch.optim.AdamW(
+        [
+            {"params": [weight for weight in weights if weight.dim() > 1], "weight_decay": 0.5},
+            {"params": [weight for weight in weights if weight.dim() == 1], "weight_decay": 0.0},
+        ],
+        betas=(0.9, 0.99),
+        fused=True,
+    )
+    for number in range(1, 5):
+        for network in (model, twin):
+            logits, _ = network(torch.full((4, 2), number), network.initial_state(2))
+            logits.square().mean().backward()
+        optimiser.update(0.01 * number)
+        torch.nn.utils.clip_grad_norm_(weights, running.config.clip)
+        for group in reference.param_groups:
+            group["lr"] = 0.01 * number
+        reference.step()
+        reference.zero_grad()
+        assert all(map(torch.equal, model.parameters(), weights))
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.4])
