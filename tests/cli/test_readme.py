@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from console import ROOT, check, commands, prepare, same, write
+from console import ROOT, check, commands, prepare, run, same, write
 
 README = ROOT / "README.md"
 
@@ -19,7 +19,7 @@ def test_every_command_of_the_readme_prints_what_is_shown(tmp_path: Path) -> Non
     prepare(tmp_path)
     shown = commands(README.read_text(encoding="utf-8"))
     assert len(shown) > 8
-    check(shown, tmp_path)
+    check(shown, lambda command: run(command, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,8 @@ def test_every_command_of_the_readme_prints_what_is_shown(tmp_path: Path) -> Non
         (["curve  █▅▁"], ["curve  █▇▅▁▁"], True),
         (["1 to 2 ██▏ 30 %"], ["1 to 2  0 %"], True),
         ([" 10^1 ┤aa"], [" 10^1 ┤bb"], True),
+        (["l  0.3 1.7  1"], ["o  0.4 1.3  1"], True),
+        (["l  0.9 0.2  1"], ["o  0.9 0.2  1"], False),
         (["30 steps, about 9 s"], ["30 steps, about 1:05"], True),
     ],
 )
