@@ -17,7 +17,7 @@ from charlm.config import ModelConfig, TrainConfig
 from charlm.corpus import Tokens
 
 SIZES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048)
-TOKENS_PER_PARAMETER = 4.0  # what the best model for a budget has seen when it is spent
+TOKENS_PER_PARAMETER = 8.0  # what the best model for a budget has seen when it is spent
 PARAMETERS_PER_TOKEN = 4.0  # of the text, at most
 TOKENS_PER_STEP = 1152  # of a step over lines, about
 LARGE_VOCABULARY = 2_000  # from here on the softmax layer shares the embedding's weights
@@ -150,12 +150,20 @@ def _training(
     defaults = {
         "batch_size": batch_size,
         "bptt": bptt,
-        "dropout": round(min(0.6, max(0.0, 0.1 * math.log2(max(passes, 1.0)))), 2),
+        "learning_rate": _learning_rate(model),
+        "dropout": round(min(0.6, 0.1 * math.log2(max(passes / 2, 1.0))), 2),
         "weight_decay": 0.05 if passes < 12 else 0.1,
         "precision": machine.precision,
         "threads": machine.threads,
     }
     return TrainConfig(**{**defaults, **_fields(TrainConfig, chosen)})
+
+
+def _learning_rate(model: ModelConfig) -> float:
+    """Wide layers want smaller steps, and cells without gates much smaller ones."""
+    if model.cell in ("rnn", "rnn-relu"):
+        return 0.003
+    return round(min(0.01, 0.01 * math.sqrt(384 / model.hidden_size)), 4)
 
 
 def _window(tokens: Tokens, chosen: Mapping[str, Any]) -> tuple[int, int]:

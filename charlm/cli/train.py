@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STARTED = time.monotonic()
 PLANNED_MODEL = ("layers", "hidden_size", "embedding_size", "tie_weights")
-PLANNED_TRAINING = ("batch_size", "bptt", "weight_decay", "dropout")
+PLANNED_TRAINING = ("batch_size", "bptt", "learning_rate", "weight_decay", "dropout")
 READING = ("encoding", "valid_path", "valid_fraction", "device", "threads", "log", "quiet")
 TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
 
@@ -73,7 +73,7 @@ TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
 @from_fields(ModelConfig, ("cell", *PLANNED_MODEL), PLANNED_MODEL)
 @from_fields(
     TrainConfig,
-    (*PLANNED_TRAINING, "learning_rate", "clip", "warmup", "reset_probability", "patience", "seed"),
+    (*PLANNED_TRAINING, "clip", "warmup", "reset_probability", "patience", "seed"),
     PLANNED_TRAINING,
 )
 @click.option(
