@@ -20,6 +20,7 @@ SIZES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048)
 TOKENS_PER_PARAMETER = 8.0  # what the best model for a budget has seen when it is spent
 PARAMETERS_PER_TOKEN = 4.0  # of the text, at most
 TOKENS_PER_STEP = 1152  # of a step over lines, about
+COUNTED = 512  # tokens of a vocabulary, at most, when parameters are counted to choose a size
 LARGE_VOCABULARY = 2_000  # from here on the softmax layer shares the embedding's weights
 REACHED = 0.4  # the share of the measured matrix-product rate that training reaches
 SLOWER = {  # how much less of it cells without a library's kernel reach
@@ -120,8 +121,12 @@ def _model(
             **{"vocabulary_size": vocabulary_size, "per_line": tokens.per_line, **given, **fixed}
         )
 
+    def size(model: ModelConfig) -> int:
+        """Parameters, of a large vocabulary only some: most of its words are rare."""
+        return _products(model) - max(0, vocabulary_size - COUNTED) * model.hidden_size
+
     wanted = _wanted(tokens, machine, chosen)
-    return min(map(candidate, sizes), key=lambda model: abs(math.log(_products(model) / wanted)))
+    return min(map(candidate, sizes), key=lambda model: abs(math.log(size(model) / wanted)))
 
 
 def _products(model: ModelConfig) -> int:
