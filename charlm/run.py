@@ -17,10 +17,9 @@ from charlm.config import ModelConfig, TrainConfig
 from charlm.corpus import Corpus, windows_of
 from charlm.errors import OptionError, TextError
 from charlm.model import LanguageModel
-from charlm.planning import Machine, plan, tokens_per_second
+from charlm.planning import BUDGETS, Machine, plan, tokens_per_second
 from charlm.training import Training
 
-BUDGETS = ("minutes", "epochs", "steps")
 ARCHITECTURE = ("cell", "layers", "hidden_size", "embedding_size", "tie_weights")
 
 

@@ -226,8 +226,8 @@ def _grown(earlier: "Checkpoint", text: Any, options: dict[str, Any]) -> Any:
 
 
 def _run(corpus: "Corpus", earlier: "Checkpoint | None", options: dict[str, Any]) -> "Run":
-    from charlm.planning import Machine
-    from charlm.run import BUDGETS, begin, resume
+    from charlm.planning import BUDGETS, Machine
+    from charlm.run import begin, resume
 
     if options["resume"]:
         assert earlier is not None
