@@ -13,6 +13,7 @@ from charlm.inference import Array, Engine, Ids, State
 from charlm.tokenizers import EOS
 
 WINDOW = 256  # tokens of a prompt that are read at once
+DRAWS = 64  # random numbers of a text that are drawn at once
 Sampler = Callable[[Array, npt.NDArray[np.float64]], Ids]
 
 
@@ -102,11 +103,11 @@ def generate(
     A text ends at <EOS>; what is yielded for it afterwards is <EOS> again. Ends when all texts
     have ended, or after `length` tokens. A text depends on its seed, not on its neighbours.
     """
-    randoms = [np.random.default_rng(list(seed)) for seed in seeds]
+    uniforms = _uniforms(seeds)
     logits, state = read_prompt(engine, prompt, len(seeds))
     rows = np.arange(len(seeds))  # the texts that have not ended
     for at in range(length):
-        drawn = sampler(logits, np.array([randoms[row].random() for row in rows]))
+        drawn = sampler(logits, next(uniforms)[rows])
         tokens = np.full(len(seeds), EOS)
         tokens[rows] = drawn
         yield tokens
@@ -118,6 +119,13 @@ def generate(
             return
         next_logits, state = engine.logits(drawn[None], state)
         logits = next_logits[0]
+
+
+def _uniforms(seeds: Sequence[Sequence[int]]) -> Iterator[npt.NDArray[np.float64]]:
+    """Without end: the next number of each seed's own generator, between 0 and 1, (seeds,)."""
+    randoms = [np.random.default_rng(list(seed)) for seed in seeds]
+    while True:
+        yield from np.stack([random.random(DRAWS) for random in randoms], axis=1)
 
 
 def until(pieces: Iterator[str], stop: str | None) -> Iterator[str]:
