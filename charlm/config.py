@@ -107,6 +107,7 @@ GATES = {  # blocks of rows in a cell's weights; `charlm.cells` has the equation
 }
 CELLS = tuple(GATES)
 LARGEST = 2**20  # no vocabulary, layer or batch is larger
+MOST = 1e9  # no budget is larger, in whatever unit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,18 +173,20 @@ class TrainConfig(_Checked):
     """How the weights are made."""
 
     minutes: float | None = option(
-        None, help="Time budget, in minutes from the start of the command.", above=0
+        None, help="Time budget, in minutes from the start of the command.", above=0, maximum=MOST
     )
-    epochs: float | None = option(None, help="Budget in passes over the text.", above=0)
-    steps: int | None = option(None, help="Budget in optimiser steps.", minimum=1)
+    epochs: float | None = option(
+        None, help="Budget in passes over the text.", above=0, maximum=MOST
+    )
+    steps: int | None = option(None, help="Budget in optimiser steps.", minimum=1, maximum=MOST)
     batch_size: int = option(
         32, help="Streams (or lines) trained at once.", minimum=1, maximum=LARGEST
     )
     bptt: int = option(
         64, help="Steps of truncated back-propagation through time.", minimum=1, maximum=LARGEST
     )
-    learning_rate: float = option(3e-3, help="Peak learning rate of AdamW.", above=0)
-    weight_decay: float = option(0.05, help="Weight decay of AdamW.", minimum=0)
+    learning_rate: float = option(3e-3, help="Peak learning rate of AdamW.", above=0, maximum=10)
+    weight_decay: float = option(0.05, help="Weight decay of AdamW.", minimum=0, maximum=10)
     dropout: float = option(
         0.0,
         help="Dropout between layers and before the softmax, one mask per sequence.",
@@ -201,7 +204,7 @@ class TrainConfig(_Checked):
         maximum=1,
     )
     patience: int = option(
-        10, help="Stop after this many validations without a better one.", minimum=1
+        10, help="Stop after this many validations without a better one.", minimum=1, maximum=MOST
     )
     seed: int = option(1, help="Seed of everything random.", minimum=0, maximum=2**32 - 1)
     precision: str = option(

@@ -1,7 +1,7 @@
-"""From text to training windows: tokens on disk, the split, and windows of (time, batch) tokens.
+"""From text to tokens: files of them on disk, and the split into training and validation.
 
-Knows nothing about networks. Token files are anonymous temporary files, mapped into memory, so
-that a corpus may be larger than memory and nothing is left behind.
+Knows nothing about windows or networks. Token files are anonymous temporary files, mapped into
+memory, so that a corpus may be larger than memory and nothing is left behind.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from charlm.errors import OptionError, TextError
 from charlm.text import Text, lines_where
 from charlm.tokenizers import EOS, UNK, Tokenizer, train_tokenizer
 
-IGNORED = -100  # a target that is padding
+BLOCK = 2**24  # tokens looked through at a time
 VALID_EVERY = 10  # per line: lines 10, 20, 30, … are the validation's
 
 Ids = npt.NDArray[np.integer[Any]]
@@ -51,8 +51,8 @@ class Tokens:
         return max(1, self._count(EOS) - self.per_line)
 
     def _count(self, token: int) -> int:
-        blocks = range(0, len(self.ids), 2**24)
-        return sum(int(np.count_nonzero(self.ids[at : at + 2**24] == token)) for at in blocks)
+        blocks = range(0, len(self.ids), BLOCK)
+        return sum(int(np.count_nonzero(self.ids[at : at + BLOCK] == token)) for at in blocks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +68,6 @@ class Corpus:
     def digest(self) -> str:
         """CRC-32 of both parts' tokens: tells whether a text is the same, not who wrote it."""
         return "".join(f"{zlib.crc32(part.ids.data):08x}" for part in (self.train, self.valid))
-
-
-Documents = list[Iterable[str]]
 
 
 def tokenize(documents: Iterable[Iterable[str]], tokenizer: Tokenizer, per_line: bool) -> Tokens:
@@ -168,111 +165,8 @@ def _between(text: Text, start: int, stop: int) -> Iterator[Iterable[str]]:
         at += document.characters
 
 
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """What one step of training sees.
-
-    inputs and targets: (time, batch) integers, padding being <EOS> and IGNORED; starts: (batch,)
-    booleans, true where the stream's state is to be zero before the first step.
-    """
-
-    inputs: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int64]
-    starts: npt.NDArray[np.bool_]
-
-
-class Streams:
-    """One long sequence as `batch` parallel streams, cut into windows of `bptt` steps.
-
-    Each epoch turns the text by a random offset, so that windows and streams are cut elsewhere.
-    A window depends on the seed, the epoch and its index alone.
-    """
-
-    def __init__(
-        self, tokens: Tokens, batch: int, bptt: int, seed: int, reset_probability: float
-    ) -> None:
-        self._ids, self._events = tokens.ids, tokens.events
-        self.batch = max(1, min(batch, tokens.events // bptt))
-        self.bptt = min(bptt, tokens.events // self.batch)
-        self._seed, self._reset_probability = seed, reset_probability
-
-    def windows(self, epoch: int) -> int:
-        """How many windows the epoch has."""
-        del epoch
-        return self._events // self.batch // self.bptt
-
-    def window(self, epoch: int, index: int) -> Window:
-        """Window `index` of the epoch: each stream goes on where it was in the window before."""
-        turn = int(np.random.default_rng([self._seed, epoch]).integers(self._events))
-        random = np.random.default_rng([self._seed, epoch, index])
-        heads = turn + np.arange(self.batch) * (self._events // self.batch) + index * self.bptt
-        at = (heads + np.arange(self.bptt)[:, None]) % self._events  # (time, batch)
-        inputs, targets = self._ids[at].astype(np.int64), self._ids[at + 1].astype(np.int64)
-        starts = (random.random(self.batch) < self._reset_probability) | (index == 0)
-        inputs[0, starts] = EOS
-        return Window(inputs, targets, starts)
-
-
-class Lines:
-    """One sequence a line: batches of lines of about the same length, in random order.
-
-    Lines longer than `bptt` go on in the next window, with their state.
-    """
-
-    POOL = 50  # batches that are sorted by length together
-
-    def __init__(self, tokens: Tokens, batch: int, bptt: int, seed: int) -> None:
-        self._ids = tokens.ids
-        ends = np.flatnonzero(tokens.ids == EOS)
-        self._begins, self._lengths = ends[:-1], np.diff(ends)
-        self.batch, self.bptt = min(batch, len(self._begins)), bptt
-        self._seed, self._epoch = seed, -1
-
-    def windows(self, epoch: int) -> int:
-        """How many windows the epoch has."""
-        self._plan(epoch)
-        return int(self._ends[-1])
-
-    def window(self, epoch: int, index: int) -> Window:
-        """Window `index` of the epoch."""
-        self._plan(epoch)
-        batch = int(np.searchsorted(self._ends, index, side="right"))
-        first = int(self._ends[batch - 1]) if batch else 0
-        return self._cut(self._batches[batch], (index - first) * self.bptt)
-
-    def _plan(self, epoch: int) -> None:
-        """Shuffles, sorts pools of batches by length, shuffles the batches."""
-        if epoch == self._epoch:
-            return
-        random = np.random.default_rng([self._seed, epoch])
-        order = random.permutation(len(self._begins))
-        pool = self.batch * self.POOL
-        batches = []
-        for at in range(0, len(order), pool):
-            lines = order[at : at + pool]
-            lines = lines[np.argsort(self._lengths[lines], kind="stable")]
-            batches += [lines[k : k + self.batch] for k in range(0, len(lines), self.batch)]
-        self._batches = [batches[k] for k in random.permutation(len(batches))]
-        longest = np.array([self._lengths[lines].max() for lines in self._batches])
-        self._ends = np.cumsum(-(-longest // self.bptt))
-        self._epoch = epoch
-
-    def _cut(self, lines: Ids, offset: int) -> Window:
-        """Steps offset to offset + bptt of the given lines."""
-        lengths = self._lengths[lines]
-        steps = min(self.bptt, int(lengths.max()) - offset)
-        at = offset + np.arange(steps)[:, None]  # (time, 1)
-        inside = at < lengths  # (time, batch)
-        index = np.where(inside, self._begins[lines] + at, 0)
-        inputs = np.where(inside, self._ids[index], EOS).astype(np.int64)
-        targets = np.where(inside, self._ids[index + 1].astype(np.int64), IGNORED)
-        return Window(inputs, targets, np.full(len(lines), offset == 0))
-
-
-def windows_of(
-    tokens: Tokens, batch: int, bptt: int, seed: int, reset_probability: float
-) -> Streams | Lines:
-    """The windows that the kind of sequence asks for."""
-    if tokens.per_line:
-        return Lines(tokens, batch, bptt, seed)
-    return Streams(tokens, batch, bptt, seed, reset_probability)
+def places_of(token: int, ids: Ids) -> npt.NDArray[np.int64]:
+    """Where a token is, in bounded memory but for the answer."""
+    blocks = range(0, len(ids), BLOCK)
+    found = [at + np.flatnonzero(ids[at : at + BLOCK] == token) for at in blocks]
+    return np.concatenate([np.zeros(0, np.int64), *found])

@@ -4,6 +4,7 @@ Joins planning, model and training; knows neither where files are nor how progre
 """
 
 import dataclasses
+import os
 import platform
 from collections.abc import Mapping
 from typing import Any
@@ -13,13 +14,16 @@ import torch
 
 import charlm
 from charlm.checkpoint import Checkpoint
-from charlm.config import ModelConfig, TrainConfig
-from charlm.corpus import Corpus, windows_of
+from charlm.config import GATES, ModelConfig, TrainConfig
+from charlm.corpus import Corpus
 from charlm.errors import OptionError, TextError
 from charlm.model import LanguageModel
 from charlm.planning import BUDGETS, Machine, plan, tokens_per_second
 from charlm.training import Training
+from charlm.windows import windows_of
 
+COPIES = 6  # of the weights, while they are trained
+LATER = (*BUDGETS, "patience", "threads")  # what may be other when a run is gone on with
 ARCHITECTURE = ("cell", "layers", "hidden_size", "embedding_size", "tie_weights")
 
 
@@ -47,6 +51,16 @@ class Run:
             )
             epochs = config.steps / windows.windows(0)
         return epochs * train.events / tokens_per_second(self.model, self.machine)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do: the budget is spent, or patience is over."""
+        return self.training.complete or self.out_of_patience
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the last validations were no better, and no more are to be made."""
+        return bool(self.training.place["validations_since_best"] >= self.config.patience)
 
     @property
     def bits_per_character(self) -> float:
@@ -88,6 +102,7 @@ def begin(
     if init_from is not None:
         chosen = _same_architecture(init_from.model, chosen)
     model_config, config = plan(corpus.train, corpus.tokenizer.size, machine, chosen)
+    _check_memory(model_config, config, corpus, machine)
     torch.manual_seed(config.seed)
     model = LanguageModel(model_config)
     if init_from is not None:
@@ -100,13 +115,14 @@ def resume(
     checkpoint: Checkpoint,
     corpus: Corpus,
     machine: Machine,
-    budget: Mapping[str, Any],
+    chosen: Mapping[str, Any],
     started: float | None = None,
 ) -> Run:
-    """Goes on where the run that wrote the checkpoint stood, perhaps with another budget.
+    """Goes on where the run that wrote the checkpoint stood.
 
-    Raises TextError if the corpus is not the one it was trained on, OptionError if the budget is
-    already spent.
+    chosen: of LATER what is to be other than it was, perhaps a larger budget; None is as it was.
+    Raises TextError if the corpus is not the one it was trained on, OptionError if the run is
+    complete.
     """
     about = _about(corpus)
     if about["digest"] != checkpoint.corpus.get("digest"):
@@ -116,10 +132,8 @@ def resume(
         )
     if not checkpoint.resume:
         raise OptionError("--resume: this checkpoint keeps no state to go on from")
-    config = checkpoint.training
-    if any(value is not None for value in budget.values()):
-        new: dict[str, Any] = {name: budget.get(name) for name in BUDGETS}
-        config = dataclasses.replace(config, **new)
+    config = _later(checkpoint.training, chosen)
+    _check_memory(checkpoint.model, config, corpus, machine)
     model = LanguageModel(checkpoint.model).to(machine.device)
     training = Training(model, corpus, config, started)
     training.restore(
@@ -128,9 +142,47 @@ def resume(
         checkpoint.weights,
         [dict(record) for record in checkpoint.history],
     )
+    run = Run(corpus, checkpoint.model, config, training, about, machine)
     if training.complete:
-        raise OptionError("--resume: this run is complete; give a larger --minutes or --epochs")
-    return Run(corpus, checkpoint.model, config, training, about, machine)
+        raise OptionError(
+            "--resume: this run is complete; give a larger --minutes, --epochs or --steps"
+        )
+    if run.out_of_patience:
+        raise OptionError(
+            f"--resume: this run is complete, as {config.patience:,} validations were no better; "
+            "give a larger --patience"
+        )
+    return run
+
+
+def _later(config: TrainConfig, chosen: Mapping[str, Any]) -> TrainConfig:
+    """The configuration with what was chosen; one budget takes the place of another."""
+    changes = {name: chosen[name] for name in LATER if chosen.get(name) is not None}
+    if any(name in changes for name in BUDGETS):
+        changes = {**dict.fromkeys(BUDGETS), **changes}
+    return dataclasses.replace(config, **changes)
+
+
+def _check_memory(
+    model: ModelConfig, config: TrainConfig, corpus: Corpus, machine: Machine
+) -> None:
+    """Raises OptionError where the least that training takes is more than the machine has.
+
+    The weights, their average, gradients and moments, a saved copy; of a window the gates in two
+    bytes, and the logits in four with their gradients.
+    """
+    if machine.device != "cpu":
+        return
+    tokens = min(config.batch_size * config.bptt, corpus.train.events)
+    gates = model.layers * GATES[model.cell] * model.hidden_size
+    least = COPIES * 4 * model.parameters + tokens * (2 * gates + 8 * model.vocabulary_size)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if least > there:
+        raise OptionError(
+            f"{model.layers} × {model.hidden_size} {model.cell.upper()}, batch "
+            f"{config.batch_size}, BPTT {config.bptt}: this takes {least / 1e9:,.0f} GB of memory "
+            f"or more, of {there / 1e9:,.0f}; give a smaller --hidden-size, --batch-size or --bptt"
+        )
 
 
 def _same_architecture(model: ModelConfig, chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,13 @@ import torch
 from torch.nn import functional
 
 from charlm.config import TrainConfig
-from charlm.corpus import IGNORED, Corpus, Window, windows_of
+from charlm.corpus import Corpus
 from charlm.errors import CheckpointError, TrainingError
 from charlm.model import LanguageModel, State
 from charlm.optimiser import Optimiser, copies, rate_share, tensor_of
 from charlm.progress import Progress, Tally
 from charlm.validation import Validation
+from charlm.windows import IGNORED, Window, windows_of
 
 VALIDATIONS = 40  # at most, in a run
 VALIDATION_COST = 0.05  # at most this share of a time budget

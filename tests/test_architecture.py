@@ -32,6 +32,7 @@ FLOORS = {
     "progress": 1,
     "baselines": 2,
     "corpus": 2,
+    "windows": 2,
     "model": 2,
     "checkpoint": 2,
     "inference": 3,

@@ -37,7 +37,12 @@ TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
     help="The checkpoint to write.  [default: checkpoints/NAME.safetensors]",
 )
 @click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
-@click.option("--resume", is_flag=True, help="Go on where the run that wrote the output stopped.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on where the run that wrote the output stopped; only its budget, --patience and "
+    "--threads may be other than they were.",
+)
 @click.option("--init-from", type=click.Path(), help="Start from this checkpoint's weights.")
 @click.option(
     "--per-line", is_flag=True, help=ModelConfig.__dataclass_fields__["per_line"].metadata["help"]
@@ -85,7 +90,7 @@ TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
 @device_option
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 4096),
     metavar="N",
     help="Threads on the CPU.  [default: all cores]",
 )
@@ -132,7 +137,7 @@ def _command(
         return 0
     if not saved:
         view.say("stopped before the first step: there is nothing to save")
-    elif not run.training.complete:
+    elif not run.complete:
         view.say(f"stopped and saved; go on with: {_resume_command(texts, output, options)}")
     return 128 + listener.received
 
@@ -181,8 +186,37 @@ def _earlier(output: Path, options: dict[str, Any]) -> "Checkpoint | None":
     from charlm.checkpoint import load
 
     if options["resume"]:
-        return load(output)
+        earlier = load(output)
+        _check_same(earlier, options)
+        return earlier
     return load(options["init_from"]) if options["init_from"] else None
+
+
+def _check_same(earlier: "Checkpoint", options: dict[str, Any]) -> None:
+    """Refuses to go on with a run otherwise than it began: options must be as they were."""
+    from charlm.run import LATER
+
+    was = {**earlier.model.to_json(), **earlier.training.to_json()}
+    was = {name: was[name] for name in was if name in options and name not in LATER}
+    was |= {"tokenizer": earlier.tokenizer.kind, "vocab_size": None, "min_count": None}
+    context = click.get_current_context()
+    if options["precision"] == "auto":
+        del was["precision"]
+    given = [
+        name
+        for name in was
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        and options[name] != was[name]
+    ]
+    if given:
+        shown = (
+            f"--{name.replace('_', '-')}{f' (here {was[name]})' * (was[name] is not None)}"
+            for name in given
+        )
+        raise OptionError(
+            f"{', '.join(shown)}: a resumed run keeps what it began with; leave it out, or begin "
+            "anew with another -o"
+        )
 
 
 def _corpus(
@@ -226,14 +260,14 @@ def _grown(earlier: "Checkpoint", text: Any, options: dict[str, Any]) -> Any:
 
 
 def _run(corpus: "Corpus", earlier: "Checkpoint | None", options: dict[str, Any]) -> "Run":
-    from charlm.planning import BUDGETS, Machine
-    from charlm.run import begin, resume
+    from charlm.planning import Machine
+    from charlm.run import LATER, begin, resume
 
     if options["resume"]:
         assert earlier is not None
         machine = Machine.probe(options["device"], earlier.training.precision, options["threads"])
-        budget = {name: options[name] for name in BUDGETS}
-        return resume(earlier, corpus, machine, budget, STARTED)
+        chosen = {name: options[name] for name in LATER}
+        return resume(earlier, corpus, machine, chosen, STARTED)
     machine = Machine.probe(options["device"], options["precision"], options["threads"])
     fields = {*TrainConfig.__dataclass_fields__, *ModelConfig.__dataclass_fields__}
     chosen = {name: value for name, value in options.items() if name in fields}
