@@ -1,108 +1,25 @@
-"""Does a model remember? Minimal pairs: two texts of which the first should be the likelier.
+"""Does a model remember? Minimal pairs: how often the better of two texts is the likelier.
 
-Reads pairs (the JSON lines of BLiMP, Warstadt et al. 2020, or columns), scores them and counts,
-by group and by the distance that has to be remembered. Knows engines and tokenizers; knows nothing
-about checkpoints or terminals.
+Scores pairs and counts, by group and by the distance that has to be remembered. Knows engines and
+tokenizers; knows nothing about checkpoints or terminals.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
-from charlm.errors import TextError
-from charlm.inference import Engine
-from charlm.scoring import Score, score
-from charlm.tokenizers import UNK, Tokenizer
+from charlm.inference import Array, Engine, Ids
+from charlm.pairs import Pair
+from charlm.sequences import pair_nats
+from charlm.tokenizers import EOS, UNK, Tokenizer
 
-COLUMNS = ("better", "worse", "group", "distance")
 TIE = 1e-5  # nats: what rounding alone may make of two equal probabilities
 DISTANCES = 9  # at most so many ranges of distances, of about equally many pairs
 Z = 1.959964  # standard deviations that hold 95 % of a normal distribution
-
-
-@dataclasses.dataclass(frozen=True)
-class Pair:
-    """Two texts; group and field are BLiMP's UID and linguistics_term, empty where there is none.
-
-    distance: characters between what decides and what is decided.
-    """
-
-    better: str
-    worse: str
-    group: str = ""
-    field: str = ""
-    distance: int | None = None
-
-
-def cats_pairs() -> list[Pair]:
-    """The built-in pairs, of the grammar of corpora/cats: agreement, quotation, pear."""
-    file = resources.files("charlm") / "data" / "cats-pairs.tsv"
-    return read_pairs(file.read_text("utf-8").splitlines(), file.name)
-
-
-def read_pairs(lines: Iterable[str], name: str) -> list[Pair]:
-    """Pairs from JSON lines as BLiMP has them, or from columns that tabs separate.
-
-    The columns: better, worse and, if wanted, group and distance; their names may be the first
-    line. Empty lines are left out. Raises TextError, which names the file, the line and the field.
-    """
-    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if numbered and tuple(numbered[0][1].split("\t")) in (COLUMNS[:2], COLUMNS[:3], COLUMNS):
-        del numbered[0]
-    if not numbered:
-        raise TextError(f"{name}: there are no pairs in it")
-    read = _from_json if numbered[0][1].lstrip().startswith("{") else _from_columns
-    return [read(line, f"{name}, line {number}") for number, line in numbered]
-
-
-def _from_json(line: str, where: str) -> Pair:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        raise TextError(f"{where}: not a JSON object") from None
-    if not isinstance(record, dict):
-        raise TextError(f"{where}: not a JSON object")
-    return Pair(
-        better=_text_of(record, "sentence_good", where),
-        worse=_text_of(record, "sentence_bad", where),
-        group=_text_of(record, "UID", where, ""),
-        field=_text_of(record, "linguistics_term", where, ""),
-    )
-
-
-def _text_of(record: dict[str, Any], field: str, where: str, default: str | None = None) -> str:
-    value = record.get(field, default)
-    if value is None:
-        raise TextError(f"{where}: there is no {field!r}")
-    if not isinstance(value, str) or (default is None and not value):
-        raise TextError(f"{where}: {field!r} is {value!r:.40}, not a text")
-    return value
-
-
-def _from_columns(line: str, where: str) -> Pair:
-    fields = line.split("\t")
-    if not 2 <= len(fields) <= len(COLUMNS):
-        raise TextError(
-            f"{where}: {len(fields)} columns where 2 to 4 should be, separated by tabs: "
-            f"{', '.join(COLUMNS)}"
-        )
-    for field, value in zip(COLUMNS, fields[:2], strict=False):
-        if not value:
-            raise TextError(f"{where}: {field!r} is empty")
-    distance = fields[3] if len(fields) > 3 else ""
-    if distance and not distance.isdecimal():
-        raise TextError(f"{where}: 'distance' is {distance!r:.40}, not a whole number")
-    return Pair(
-        fields[0],
-        fields[1],
-        fields[2] if len(fields) > 2 else "",
-        distance=int(distance) if distance else None,
-    )
+BLOCK = 2**12  # pairs that are read together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,29 +61,32 @@ def measure(
     start: Start,
     normalise: str = "none",
 ) -> list[Measured]:
-    """The margin of every pair: ln P(better) − ln P(worse).
+    """The margin of every pair: ln P(better) − ln P(worse); what both begin with is read once.
 
     normalise "character" divides each ln P by the number of characters counted.
     """
-    texts = [text + start.end for pair in pairs for text in (pair.better, pair.worse)]
-    scores = score(engine, tokenizer, texts, given=start.given, eos=start.eos)
-    value = _per_character if normalise == "character" else _total
-    return [
-        Measured(
-            pair,
-            value(better) - value(worse),
-            (better.unseen_tokens > 0) + (worse.unseen_tokens > 0),
-        )
-        for pair, better, worse in zip(pairs, scores[::2], scores[1::2], strict=True)
-    ]
+    given = np.concatenate([[EOS], tokenizer.encode(start.given)])
+    end = np.full(int(start.eos), EOS)
 
+    def sequence(text: str) -> Ids:
+        return np.concatenate([given, tokenizer.encode(text + start.end), end]).astype(np.intp)
 
-def _total(score: Score) -> float:
-    return score.log_probability
+    def value(text: str, nats: Array) -> float:
+        total = -float(nats[len(given) - 1 :].astype(np.float64).sum())
+        characters = len(text) + len(start.end) + start.eos
+        return total / characters if normalise == "character" else total
 
+    def measured(pair: Pair, better: Ids, worse: Ids, *nats: Array) -> Measured:
+        unseen = sum(bool((ids[len(given) :] == UNK).any()) for ids in (better, worse))
+        return Measured(pair, value(pair.better, nats[0]) - value(pair.worse, nats[1]), unseen)
 
-def _per_character(score: Score) -> float:
-    return score.log_probability / score.characters
+    found: list[Measured] = []
+    for at in range(0, len(pairs), BLOCK):
+        block = pairs[at : at + BLOCK]
+        betters = [sequence(pair.better) for pair in block]
+        worses = [sequence(pair.worse) for pair in block]
+        found += map(measured, block, betters, worses, *pair_nats(engine, betters, worses))
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

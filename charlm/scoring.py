@@ -15,11 +15,10 @@ import numpy.typing as npt
 
 from charlm.corpus import Tokens
 from charlm.inference import Array, Engine, Ids, State
+from charlm.sequences import WINDOW, sequence_nats
 from charlm.tokenizers import EOS, UNK, Tokenizer
 
-WINDOW = 256  # steps run at once
 WARM_UP = 256  # steps read before a stream's own, so that its state is not cold
-BATCH_TOKENS = 2**14  # padded tokens of one batch of sequences
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,45 +130,6 @@ def score(
             )
         )
     return scores
-
-
-def sequence_nats(engine: Engine, sequences: Sequence[Ids]) -> list[Array]:
-    """−ln P of every token after the first of each sequence, which starts from the zero state.
-
-    Sequences of about the same length run together; long ones run in windows with their state.
-    """
-    order = sorted(range(len(sequences)), key=lambda k: len(sequences[k]))
-    results: list[Array] = [np.zeros(0, np.float32)] * len(sequences)
-    for group in _groups(order, [len(sequence) for sequence in sequences]):
-        longest = len(sequences[group[-1]])
-        padded = np.full((longest, len(group)), EOS)
-        for column, k in enumerate(group):
-            padded[: len(sequences[k]), column] = sequences[k]
-        windows = [nats for nats, _ in _run(engine, padded, engine.initial_state(len(group)))]
-        nats = np.concatenate(windows) if windows else np.zeros((0, len(group)), np.float32)
-        for column, k in enumerate(group):
-            results[k] = nats[: len(sequences[k]) - 1, column]
-    return results
-
-
-def _groups(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Runs of `order`, whose lengths rise, that fill a batch."""
-    group: list[int] = []
-    for k in order:
-        if group and (len(group) + 1) * lengths[k] > BATCH_TOKENS:
-            yield group
-            group = []
-        group.append(k)
-    if group:
-        yield group
-
-
-def _run(engine: Engine, ids: Ids, state: State) -> Iterator[tuple[Array, State]]:
-    """−ln P of ids[1:] (time, batch) window by window, with the state after each."""
-    for at in range(0, len(ids) - 1, WINDOW):
-        window = ids[at : at + WINDOW + 1].astype(np.intp)
-        nats, state = engine.nats(window[:-1], window[1:], state)
-        yield nats, state
 
 
 Watch = Callable[[float], object]  # is told the share of a task that is done

@@ -13,7 +13,7 @@ from charlm.config import CELLS, ModelConfig
 from charlm.errors import OptionError
 from charlm.inference import Array, Ids, NumpyEngine, State
 from charlm.sampling import generate, make_sampler
-from charlm.scoring import sequence_nats
+from charlm.sequences import sequence_nats
 from charlm.tokenizers import EOS, UNK
 
 VOCABULARY, LENGTH = 4, 4

@@ -1,6 +1,4 @@
-"""How far back gradients reach: against theory, numerical derivatives and hand-made logs."""
-
-import json
+"""How far back gradients reach: against theory and numerical derivatives."""
 
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ from torch.nn import functional
 
 from charlm.config import CELLS, ModelConfig
 from charlm.errors import OptionError, TextError
-from charlm.gradients import REACH, WARM_UP, Flow, context, flow, network, read_log, windows
+from charlm.gradients import REACH, WARM_UP, Flow, context, flow, network, windows
 from charlm.inference import Ids
 from charlm.model import LanguageModel
 from charlm.tokenizers import EOS
@@ -185,33 +183,3 @@ def test_context_goes_back_only_so_far() -> None:
 def test_a_position_outside_the_text_is_refused(position: int) -> None:
     with pytest.raises(OptionError, match=f"position {position} is outside.*1 to 3"):
         context(untrained(), np.array([0, 4, 5, 6]), position)
-
-
-def log_of(*records: tuple[int, float, float]) -> list[str]:
-    names = ("step", "gradient_norm", "clipped")
-    return [json.dumps(dict(zip(names, record, strict=True))) for record in records]
-
-
-def test_a_log_counts_its_records_by_their_steps() -> None:
-    clipping = read_log(log_of((10, 3.0, 0.5), (40, 1.0, 0.1), (50, 2.0, 0.0)), "log")
-    assert clipping.steps.tolist() == [10, 30, 10]
-    assert clipping.clipped == pytest.approx((5 + 3) / 50)
-    assert clipping.quantiles([0.1, 0.5, 0.6, 0.7, 1.0]) == [1.0, 1.0, 1.0, 2.0, 3.0]
-
-
-def test_a_resumed_runs_log_counts_only_its_own_steps() -> None:
-    resumed = read_log(log_of((1005, 3.0, 1.0), (1010, 1.0, 0.0), (1015, 1.0, 0.0)), "log")
-    assert resumed.steps.tolist() == [5, 5, 5]
-    twice = read_log(log_of((5, 1.0, 0.0), (10, 1.0, 0.0), (5, 2.0, 1.0), (10, 2.0, 1.0)), "log")
-    assert twice.clipped == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize("line", ["", "[]", "1", '{"step": 1}', '{"step": null}', "step 3"])
-def test_what_is_no_log_is_refused_by_its_line(line: str) -> None:
-    with pytest.raises(TextError, match=r"run\.jsonl: line 2 is no record"):
-        read_log([*log_of((1, 1.0, 0.0)), line], "run.jsonl")
-
-
-def test_an_empty_log_is_refused() -> None:
-    with pytest.raises(TextError, match="empty"):
-        read_log([], "log")

@@ -1,11 +1,6 @@
-"""Minimal pairs are read as published, scored as `score` does, and counted honestly."""
+"""Minimal pairs are scored as `score` does, and counted honestly."""
 
-import json
-import re
-import sys
-from importlib import resources
-from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 from conftest import random_checkpoint
@@ -14,126 +9,10 @@ from hypothesis import strategies as st
 
 from charlm import probing
 from charlm.api import Model
-from charlm.errors import TextError
-from charlm.probing import Accuracy, Measured, Pair, Start, measure, ranges, read_pairs, wilson
-
-GRAMMAR = Path(__file__).parent.parent / "corpora" / "cats" / "generate.py"
-BLIMP = {
-    "sentence_good": "Who should Derek hug after shocking Richard?",
-    "sentence_bad": "Who should Derek hug Richard after shocking?",
-    "field": "syntax",
-    "linguistics_term": "island_effects",
-    "UID": "adjunct_island",
-    "simple_LM_method": True,
-    "one_prefix_method": False,
-    "two_prefix_method": False,
-    "lexically_identical": True,
-    "pairID": "0",
-}
-
-
-def grammar() -> ModuleType:
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("cats_grammar", GRAMMAR)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # NamedTuple looks its module up
-    spec.loader.exec_module(module)
-    return module
-
-
-# Reading
-
-
-def test_blimp_is_read_as_published() -> None:
-    (pair,) = read_pairs([json.dumps(BLIMP), ""], "adjunct_island.jsonl")
-    assert pair == Pair(
-        BLIMP["sentence_good"], BLIMP["sentence_bad"], "adjunct_island", "island_effects"
-    )
-
-
-def test_columns_are_read_with_and_without_their_names() -> None:
-    rows = ["a\tb\tone\t7", "c\td", "e\tf\ttwo", "g\th\ttwo\t"]
-    expected = [
-        Pair("a", "b", "one", distance=7),
-        Pair("c", "d"),
-        Pair("e", "f", "two"),
-        Pair("g", "h", "two"),
-    ]
-    assert read_pairs(rows, "x.tsv") == expected
-    assert read_pairs(["better\tworse\tgroup\tdistance", *rows], "x.tsv") == expected
-    assert read_pairs(["better\tworse", *rows], "x.tsv") == expected
-
-
-def without(field: str) -> str:
-    return json.dumps({name: value for name, value in BLIMP.items() if name != field})
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (without("sentence_good"), "p, line 2: there is no 'sentence_good'"),
-        (without("sentence_bad"), "p, line 2: there is no 'sentence_bad'"),
-        (json.dumps({**BLIMP, "sentence_bad": 3}), "p, line 2: 'sentence_bad' is 3, not a text"),
-        (json.dumps({**BLIMP, "sentence_bad": ""}), "p, line 2: 'sentence_bad' is '', not a text"),
-        (json.dumps({**BLIMP, "UID": 3}), "p, line 2: 'UID' is 3, not a text"),
-        ("{", "p, line 2: not a JSON object"),
-        ("[" * 100_000, "p, line 2: not a JSON object"),
-        ("3", "p, line 2: not a JSON object"),
-    ],
-)
-def test_a_faulty_json_line_is_named(line: str, message: str) -> None:
-    with pytest.raises(TextError, match=f"^{re.escape(message)}$"):
-        read_pairs([json.dumps(BLIMP), line], "p")
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (
-            "alone",
-            "p, line 3: 1 columns where 2 to 4 should be, separated by tabs: "
-            "better, worse, group, distance",
-        ),
-        ("\tb", "p, line 3: 'better' is empty"),
-        ("a\t", "p, line 3: 'worse' is empty"),
-        ("a\tb\tg\tfar", "p, line 3: 'distance' is 'far', not a whole number"),
-    ],
-)
-def test_a_faulty_row_is_named(line: str, message: str) -> None:
-    with pytest.raises(TextError, match=f"^{re.escape(message)}$"):
-        read_pairs(["a\tb", "", line], "p")
-
-
-@pytest.mark.parametrize("lines", [[], ["", " "], ["better\tworse"]])
-def test_a_file_without_pairs_is_refused(lines: list[str]) -> None:
-    with pytest.raises(TextError, match=r"^p: there are no pairs in it$"):
-        read_pairs(lines, "p")
-
-
-# The pairs that charlm brings
-
-
-def test_the_built_in_pairs_are_those_of_the_grammar() -> None:
-    if not GRAMMAR.exists():
-        pytest.skip("the corpora are not part of an installed charlm")
-    kept = (resources.files("charlm") / "data" / "cats-pairs.tsv").read_text("utf-8")
-    module = grammar()
-    assert kept == module.table(module.minimal_pairs(360, 1)), (
-        "write it anew: python corpora/cats/generate.py --pairs 360 -o charlm/data/cats-pairs.tsv"
-    )
-
-
-def test_the_built_in_pairs_ask_three_questions_at_many_distances() -> None:
-    pairs = probing.cats_pairs()
-    found = {name: [p for p in pairs if p.group == name] for name in ("agreement", "quotation")}
-    for of in found.values():
-        assert len(of) == 360
-        assert len({pair.distance for pair in of}) > 50
-    assert {pair.group for pair in pairs} == {"agreement", "quotation", "pear"}
-
+from charlm.config import CELLS
+from charlm.pairs import Pair
+from charlm.probing import Accuracy, Measured, Start, measure, ranges, wilson
+from charlm.scoring import score
 
 # Scoring
 
@@ -179,6 +58,74 @@ def test_a_model_without_newlines_needs_none() -> None:
 
     tokenizer = train_tokenizer("characters", ["abc"])
     assert Start.of(tokenizer, False) == Start("", "", eos=False)
+
+
+SHARED = "The cats, which ate the fish, were full."
+PAIRS = [
+    *(Pair(SHARED, SHARED[:k] + " cat".join(SHARED[k:].split("a"))) for k in range(len(SHARED))),
+    Pair(SHARED, SHARED),  # the same text
+    Pair(SHARED, SHARED[:9]),  # the one begins with the other
+    Pair(SHARED[:9], SHARED),
+    Pair("c☃t", "c☂t"),
+    Pair("a", "b"),
+    Pair("The " * 90, "The " * 80 + "cat"),  # longer than a window
+]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("end", [True, False])
+def test_reading_a_shared_beginning_once_changes_nothing(cell: str, end: bool) -> None:
+    model = Model(random_checkpoint(cell, 2, per_line=cell != "gru"))
+    start = Start.of(model.tokenizer, model.per_line, end=end)
+    apart = [
+        [
+            score(
+                model.engine, model.tokenizer, [text + start.end], given=start.given, eos=start.eos
+            )
+            for text in (pair.better, pair.worse)
+        ]
+        for pair in PAIRS
+    ]
+    for one, ((better,), (worse,)) in zip(
+        measure(model.engine, model.tokenizer, PAIRS, start), apart, strict=True
+    ):
+        greatest = max(abs(better.log_probability), abs(worse.log_probability))
+        margin = better.log_probability - worse.log_probability
+        assert one.margin == pytest.approx(margin, abs=1e-6 * greatest)
+        assert one.unseen == (better.unseen_tokens > 0) + (worse.unseen_tokens > 0)
+
+
+class Counting:
+    """An engine that counts the tokens that it reads."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine, self.config, self.initial_state = engine, engine.config, engine.initial_state
+        self.read = 0
+
+    def nats(self, tokens: Any, targets: Any, state: Any) -> Any:
+        self.read += tokens.size
+        return self.engine.nats(tokens, targets, state)
+
+
+def test_what_a_pair_begins_with_is_read_once() -> None:
+    model = Model(random_checkpoint(per_line=True))
+    engine: Any = Counting(model.engine)
+    pairs = [Pair(SHARED, SHARED[:-1] + mark) for mark in "ab,"]
+    start = Start.of(model.tokenizer, model.per_line)
+    measure(engine, model.tokenizer, pairs, start)
+    assert engine.read == len(pairs) * (len(SHARED) + 1 + 2)
+
+
+def test_many_pairs_are_measured_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(random_checkpoint())
+    start = Start.of(model.tokenizer, model.per_line)
+    expected = measure(model.engine, model.tokenizer, PAIRS, start)
+    monkeypatch.setattr(probing, "BLOCK", 7)
+    found = measure(model.engine, model.tokenizer, PAIRS, start)
+    assert [one.pair for one in found] == PAIRS
+    assert [one.margin for one in found] == pytest.approx(
+        [one.margin for one in expected], abs=1e-4
+    )
 
 
 def test_equal_probabilities_are_ties_and_not_right() -> None:

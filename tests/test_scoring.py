@@ -8,13 +8,14 @@ from conftest import random_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm import scoring
+from charlm import scoring, sequences
 from charlm.api import Model
 from charlm.bulk import TorchEngine
 from charlm.config import CELLS
 from charlm.corpus import Tokens, tokenize
 from charlm.inference import NumpyEngine
-from charlm.scoring import WARM_UP, WINDOW, evaluate, next_tokens, score, score_tokens
+from charlm.scoring import WARM_UP, evaluate, next_tokens, score, score_tokens
+from charlm.sequences import WINDOW
 from charlm.tokenizers import EOS, KINDS, UNK
 
 every_cell = pytest.mark.parametrize("cell", CELLS)
@@ -98,7 +99,7 @@ def test_batches_are_cut_where_they_are_full(monkeypatch: pytest.MonkeyPatch) ->
     model, texts = random_model(), [long_text(k % 50, seed=k) for k in range(60)]
     texts.append(long_text(3 * WINDOW + 5))
     expected = [found.log_probability for found in model.scores(texts)]
-    monkeypatch.setattr(scoring, "BATCH_TOKENS", 100)
+    monkeypatch.setattr(sequences, "BATCH_TOKENS", 100)
     found = [found.log_probability for found in model.scores(texts)]
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-5)
 
@@ -110,7 +111,8 @@ def test_a_score_is_the_same_in_windows_of_any_length(
     model, text = random_model(cell), long_text(300)
     expected = model.score(text).log_probability
     for window in (1, 7, 299, 300, 301):
-        monkeypatch.setattr(scoring, "WINDOW", window)
+        for module in (scoring, sequences):
+            monkeypatch.setattr(module, "WINDOW", window)
         assert model.score(text).log_probability == pytest.approx(expected, rel=1e-6)
         assert -sum(t.nats for t in model.token_scores(text)) == pytest.approx(expected, rel=1e-6)
 

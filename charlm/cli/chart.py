@@ -12,12 +12,14 @@ LEVELS = " ▏▎▍▌▋▊▉█"
 def log_chart(
     curves: Mapping[str, Sequence[float]], *, width: int = 64, height: int = 16
 ) -> list[str]:
-    """Curves over 1, 2, 3, …, each drawn with its key, a single letter; the first is on top.
+    """Curves over 1, 2, 3, …, each drawn with its key, a single letter.
 
-    The ordinate is a power of ten a label. Values that are no positive number are left out.
+    The ordinate is a power of ten a label. Values that are no positive number are left out. Where
+    curves run together their letters take turns, so that none hides another.
 
-    >>> for line in log_chart({"a": [1.0, 0.1, 0.01]}, width=3, height=3): print(line)
-     10^0 ┤a
+    >>> curves = {"a": [1, 0.1, 0.01], "b": [1] * 3, "c": [1] * 3}
+    >>> for line in log_chart(curves, height=3): print(line)
+     10^0 ┤acb
     10^-1 ┤ a
     10^-2 ┤  a
           └───
@@ -33,14 +35,20 @@ def log_chart(
     low, high = math.floor(min(exponents)), math.ceil(max(exponents))
     high = max(high, low + 1)
     across, down = (width - 1) / max(longest - 1, 1), (height - 1) / (high - low)
-    grid = [[" "] * width for _ in range(height)]
-    for letter in reversed(points):
-        for k, y in points[letter]:
-            grid[round((high - y) * down)][round(k * across)] = letter
+    places = [[""] * width for _ in range(height)]  # the letters of every curve that is there
+    for letter, curve in points.items():
+        for k, y in curve:
+            row, column = round((high - y) * down), round(k * across)
+            places[row][column] += letter if letter not in places[row][column] else ""
+    grid = [[_turn(letters, column) for column, letters in enumerate(row)] for row in places]
     labels = [""] * height
     for exponent in range(low, high + 1):
         labels[round((high - exponent) * down)] = f"10^{exponent}"
     return _framed(grid, labels, longest)
+
+
+def _turn(letters: str, column: int) -> str:
+    return letters[column % len(letters)] if letters else " "
 
 
 def _framed(grid: list[list[str]], labels: list[str], last: int) -> list[str]:

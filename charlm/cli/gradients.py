@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.options import encoding_option, json_option, on_unknown_option
+from charlm.cli.options import encoding_option, json_option, on_unknown_option, output_options
 from charlm.config import CELLS
 from charlm.errors import OptionError
 
 if TYPE_CHECKING:
-    from charlm.gradients import Clipping, Flow
+    from charlm.clipping import Clipping
+    from charlm.gradients import Flow
 
 UNTRAINED = ("rnn", "gru", "lstm")  # shown where neither checkpoints nor cells are named
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -59,7 +60,10 @@ BINS = 12
     metavar="N",
     help="Average over so many places of the text.  [default: 32]",
 )
-@click.option("--log", type=click.Path(), help="Show the clipping in a log of `train --log`.")
+@click.option(
+    "--log", metavar="FILE", help="Show the clipping in a log of `train --log`; - is stdin."
+)
+@output_options("Draw the curves in a picture too, .png or .svg.", required=False)
 @on_unknown_option
 @encoding_option
 @json_option
@@ -69,7 +73,8 @@ def command(text: str | None, checkpoints: tuple[str, ...], **options: Any) -> N
     TEXT is a file or - (standard input). For each CHECKPOINT and each --cell not yet trained
     (without either: rnn, gru and lstm): the norm of the gradient of the loss at a step with
     respect to the state k steps earlier, against k, layer by layer. The picture's ordinate is
-    logarithmic, so that a straight line is a constant factor a step.
+    logarithmic, so that a straight line is a constant factor a step; where curves run together
+    their letters take turns.
 
     \b
     Example:
@@ -77,10 +82,24 @@ def command(text: str | None, checkpoints: tuple[str, ...], **options: Any) -> N
     """
     if text is None and not options["log"]:
         raise OptionError("give a TEXT to measure on, or --log FILE")
+    if text is None and options["output"]:
+        raise OptionError("-o draws gradients in a TEXT; charlm plot --kind gradient draws a log")
     if text is not None:
-        _show_flows(_flows(text, checkpoints, options), options)
+        _of_text(text, checkpoints, options)
     if options["log"]:
-        _show_clipping(_clipping(options["log"]), options)
+        _show_clipping(_clipping(options), options)
+
+
+def _of_text(text: str, checkpoints: tuple[str, ...], options: dict[str, Any]) -> None:
+    from charlm.cli.files import picture_file, save_picture
+
+    output = picture_file(options) if options["output"] else None
+    flows = _flows(text, checkpoints, options)
+    _show_flows(flows, options)
+    if output:
+        from charlm.extras import plots
+
+        save_picture(plots.flows(flows), output)
 
 
 def _flows(text: str, checkpoints: tuple[str, ...], options: dict[str, Any]) -> "list[Flow]":
@@ -181,11 +200,12 @@ def _record(flow: "Flow", layer: int) -> dict[str, Any]:
     }
 
 
-def _clipping(path: str) -> "Clipping":
-    from charlm.gradients import read_log
+def _clipping(options: dict[str, Any]) -> "Clipping":
+    from charlm.clipping import read_log
+    from charlm.text import open_text
 
-    with open(path, encoding="utf-8", errors="replace") as lines:
-        return read_log(lines, path)
+    text = open_text([options["log"]], options["encoding"])
+    return read_log("".join(text.chunks()).splitlines(), text.documents[0].name)
 
 
 def _show_clipping(clipping: "Clipping", options: dict[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """`charlm inspect`: what a model makes of a text, and what its cells do."""
 
 import importlib
-import os
 from typing import Any
 
 import click
@@ -12,7 +11,7 @@ from charlm.cli.options import (
     json_option,
     on_unknown_option,
 )
-from charlm.errors import OptionError, TextError
+from charlm.errors import OptionError
 
 VIEWS = {  # where each is
     "surprise": "charlm.cli.expectation_views",
@@ -95,10 +94,11 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
     view = _view(options)
     _check(view, options)
     from charlm.api import load
+    from charlm.cli.files import text_argument
     from charlm.inspection.passage import Passage
 
     model = load(checkpoint)
-    whole = _read(text, options["encoding"])
+    whole = "".join(text_argument(text, options["encoding"]).chunks())
     model.encode(whole, on_unknown=options["on_unknown"])
     passage = Passage.of(model.tokenizer, whole, model.per_line)
     getattr(importlib.import_module(VIEWS[view]), view)(model, passage, options)
@@ -123,16 +123,3 @@ def _check(view: str, options: dict[str, Any]) -> None:
         )
     if view == "matching" and options["span"] is None:
         raise OptionError("--view matching: give --span A:B, the characters from A up to B")
-
-
-def _read(text: str, encoding: str) -> str:
-    """The text itself, or what is in the file of this name."""
-    from charlm.cli import terminal
-    from charlm.text import open_text, text_of
-
-    if not text:
-        raise TextError("TEXT is empty: give a text, a file or - (standard input)")
-    found = open_text([text], encoding) if text == "-" or os.path.exists(text) else text_of(text)
-    for remark in found.notices:
-        terminal.notice(remark)
-    return "".join(found.chunks())

@@ -59,6 +59,17 @@ def checkpoint_argument(command: Command) -> Command:
     return click.argument("checkpoint", type=click.Path())(command)
 
 
+def output_options(what: str, required: bool = True) -> Callable[[Command], Command]:
+    """-o FILE and --force, which `files.output_file` reads."""
+
+    def decorate(command: Command) -> Command:
+        force = click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
+        output = click.option("-o", "--output", required=required, metavar="FILE", help=what)
+        return output(force(command))
+
+    return decorate
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, in full precision.")
 
 on_unknown_option = click.option(

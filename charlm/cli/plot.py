@@ -1,20 +1,15 @@
 """`charlm plot`: pictures of trainings and models."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.options import encoding_option, on_unknown_option
+from charlm.cli.options import encoding_option, on_unknown_option, output_options
 from charlm.errors import OptionError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from charlm.api import Model
-    from charlm.text import Text
 
 Options = dict[str, Any]
 RUNS = ("learning", "perplexity", "rate", "gradient")  # drawn from logs or checkpoints
@@ -31,15 +26,7 @@ TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(),
-    required=True,
-    metavar="FILE",
-    help="The picture to write, .png or .svg.",
-)
-@click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
+@output_options("The picture to write, .png or .svg.")
 @click.option(
     "--kind",
     type=click.Choice([*RUNS, *MODELS]),
@@ -88,29 +75,11 @@ def command(files: tuple[str, ...], **options: Any) -> None:
     Example:
       charlm plot names.safetensors -o names.png
     """
-    output = _output(options)
+    from charlm.cli.files import picture_file, save_picture
+
     _check(options)
-    from charlm.extras import check_installed
-
-    check_installed("matplotlib", "plot")
-    from charlm.atomic import replace
-    from charlm.cli import terminal
-    from charlm.extras.plots import image
-
-    figure = _DRAWN[options["kind"]](files, options)
-    replace(output, [image(figure, output.suffix.lower().removeprefix("."))])
-    terminal.notice(f"saved {output}")
-
-
-def _output(options: Options) -> Path:
-    output = Path(options["output"])
-    if output.suffix.lower() not in (".png", ".svg"):
-        raise OptionError(f"{output}: a picture is .png or .svg; give -o such a name")
-    if output.exists() and not options["force"]:
-        raise OptionError(f"{output} exists; give --force to overwrite it")
-    if not output.parent.is_dir():
-        raise OptionError(f"{output.parent} is not a folder; make it or give another -o")
-    return output
+    output = picture_file(options)
+    save_picture(_DRAWN[options["kind"]](files, options), output)
 
 
 def _check(options: Options) -> None:
@@ -127,48 +96,35 @@ def _of_runs(files: Sequence[str], options: Options) -> "Figure":
     from charlm.extras.runs import read_run
 
     draw = getattr(plots, options["kind"])
-    figure: Figure = draw(
-        [read_run(path) for path in files], {"steps": "step"}.get(options["over"], "seconds")
-    )
+    over = "step" if options["over"] == "steps" else "seconds"
+    figure: Figure = draw([read_run(path) for path in files], over)
     return figure
 
 
-def _models(files: Sequence[str]) -> tuple[list[str], list["Model"]]:
-    """The checkpoints with short names, which differ."""
-    from charlm.api import load
-
-    models = [load(path) for path in files]
-    names = [os.path.basename(path).removesuffix(".safetensors") for path in files]
-    return (names if len(set(names)) == len(names) else list(files)), models
-
-
 def _samples(files: Sequence[str], options: Options) -> "Figure":
+    from charlm.api import load
+    from charlm.cli.files import short_names
     from charlm.extras import plots
     from charlm.extras.temperatures import write_at
     from charlm.text import open_text
 
-    names, models = _models(files)
-    corpus: Text | None = (
-        open_text([options["corpus"]], options["encoding"]) if options["corpus"] else None
-    )
+    corpus = open_text([options["corpus"]], options["encoding"]) if options["corpus"] else None
     seed = 1 if options["seed"] is None else options["seed"]
-    texts = [write_at(model, TEMPERATURES, 8, 500, seed, corpus) for model in models]
-    return plots.samples(names, texts)
+    texts = [write_at(load(path), TEMPERATURES, 8, 500, seed, corpus) for path in files]
+    return plots.samples(short_names(files), texts)
 
 
 def _flow(files: Sequence[str], options: Options) -> "Figure":
+    from charlm.api import load
+    from charlm.cli.files import short_names, text_argument
     from charlm.extras import plots
     from charlm.gradients import flow, network, windows
     from charlm.inspection.passage import Passage
-    from charlm.text import open_text, text_of
 
-    names, models = _models(files)
-    given, steps = options["text"], options["steps"] or 50
-    is_file = given == "-" or os.path.exists(given)
-    text = open_text([given], options["encoding"]) if is_file else text_of(given)
-    whole = "".join(text.chunks())
-    found = []
-    for name, model in zip(names, models, strict=True):
+    whole = "".join(text_argument(options["text"], options["encoding"]).chunks())
+    found, steps = [], options["steps"] or 50
+    for name, path in zip(short_names(files), files, strict=True):
+        model = load(path)
         model.encode(whole, on_unknown=options["on_unknown"])
         ids = Passage.of(model.tokenizer, whole, model.per_line).ids
         columns = windows(ids, steps, 32, per_line=model.per_line)
@@ -177,25 +133,24 @@ def _flow(files: Sequence[str], options: Options) -> "Figure":
 
 
 def _probe(files: Sequence[str], options: Options) -> "Figure":
-    from charlm import probing
+    from charlm.api import load
+    from charlm.cli.files import short_names
+    from charlm.cli.probe import pairs_of
     from charlm.extras import plots
-    from charlm.text import open_text
+    from charlm.probing import Start, by_distance, groups, measure
 
-    names, models = _models(files)
-    pairs = probing.cats_pairs()
-    if options["pairs"]:
-        text = open_text([options["pairs"]], options["encoding"])
-        pairs = probing.read_pairs("".join(text.chunks()).split("\n"), text.documents[0].name)
+    pairs = pairs_of(options)
     found: dict[str, list[Any]] = {}
-    for model in models:
-        start = probing.Start.of(model.tokenizer, model.per_line)
-        measured = probing.measure(model.engine, model.tokenizer, pairs, start)
-        for group, of in probing.groups(measured).items():
-            if distances := list(probing.by_distance(of)):
+    for path in files:
+        model = load(path)
+        start = Start.of(model.tokenizer, model.per_line)
+        measured = measure(model.engine, model.tokenizer, pairs, start)
+        for group, of in groups(measured).items():
+            if distances := list(by_distance(of)):
                 found.setdefault(group, []).append(distances)
     if not found:
         raise OptionError("--pairs: none of the pairs has a distance, the fourth column")
-    return plots.probes(names, found)
+    return plots.probes(short_names(files), found)
 
 
 _DRAWN = {

@@ -10,7 +10,8 @@ from charlm.errors import OptionError
 
 if TYPE_CHECKING:
     from charlm.api import Model
-    from charlm.probing import Accuracy, Measured, Pair
+    from charlm.pairs import Pair
+    from charlm.probing import Accuracy, Measured
 
 Options = dict[str, Any]
 
@@ -59,12 +60,13 @@ def command(checkpoints: tuple[str, ...], **options: Any) -> None:
     """
     from charlm import probing
     from charlm.api import load
+    from charlm.cli.files import short_names
 
     if len(checkpoints) > len(MARKS):
         raise OptionError(f"give at most {len(MARKS)} checkpoints, not {len(checkpoints)}")
     models = [load(path) for path in checkpoints]
-    pairs = _read(options) if options["pairs"] else probing.cats_pairs()
-    names = _short(checkpoints)
+    pairs = pairs_of(options)
+    names = short_names(checkpoints)
     measured = [
         _measured(name, model, pairs, options) for name, model in zip(names, models, strict=True)
     ]
@@ -78,10 +80,13 @@ def command(checkpoints: tuple[str, ...], **options: Any) -> None:
         _curve([probing.groups(one)[group] for one in measured], group)
 
 
-def _read(options: Options) -> list["Pair"]:
-    from charlm.probing import read_pairs
+def pairs_of(options: Options) -> list["Pair"]:
+    """Those of --pairs FILE, or the built-in ones."""
+    from charlm.pairs import cats_pairs, read_pairs
     from charlm.text import open_text
 
+    if not options["pairs"]:
+        return cats_pairs()
     text = open_text([options["pairs"]], options["encoding"])
     return read_pairs("".join(text.chunks()).split("\n"), text.documents[0].name)
 
@@ -96,14 +101,6 @@ def _measured(
     characters = sum(len(pair.better) + len(pair.worse) for pair in pairs)
     with reading(model.engine, characters, name) as engine:
         return measure(engine, model.tokenizer, pairs, start, options["normalise"])
-
-
-def _short(paths: Sequence[str]) -> list[str]:
-    """The files' names, or the whole paths where two names are the same."""
-    import os
-
-    names = [os.path.basename(path).removesuffix(".safetensors") for path in paths]
-    return names if len(set(names)) == len(names) else list(paths)
 
 
 def _write_json(path: str, model: "Model", measured: list["Measured"], options: Options) -> None:

@@ -1,12 +1,15 @@
 """`charlm report`: one HTML page that shows a model and what it does."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.options import checkpoint_argument, encoding_option, on_unknown_option
-from charlm.errors import OptionError
+from charlm.cli.options import (
+    checkpoint_argument,
+    encoding_option,
+    on_unknown_option,
+    output_options,
+)
 
 if TYPE_CHECKING:
     from charlm.api import Model
@@ -15,10 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @checkpoint_argument
 @click.argument("text", required=False)
-@click.option(
-    "-o", "--output", type=click.Path(), required=True, metavar="FILE", help="The page to write."
-)
-@click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
+@output_options("The page to write.")
 @click.option(
     "--corpus",
     metavar="FILE",
@@ -55,9 +55,10 @@ def command(checkpoint: str, text: str | None, **options: Any) -> None:
     Example:
       charlm report names.safetensors corpora/names/names.txt -o names.html
     """
-    output = _output(options)
+    from charlm.cli.files import output_file
     from charlm.extras import check_installed
 
+    output = output_file(options)
     check_installed("jinja2", "report")
     from charlm.api import load
     from charlm.atomic import replace
@@ -90,34 +91,16 @@ def command(checkpoint: str, text: str | None, **options: Any) -> None:
     terminal.notice(f"saved {output}, {len(page) / 1e6:.2f} MB")
 
 
-def _output(options: dict[str, Any]) -> Path:
-    """The file to write; that it can be written is known before anything else is done."""
-    output = Path(options["output"])
-    if output.is_dir():
-        raise OptionError(f"{output} is a folder; give -o a file's name")
-    if output.exists() and not options["force"]:
-        raise OptionError(f"{output} exists; give --force to overwrite it")
-    if not output.parent.is_dir():
-        raise OptionError(f"{output.parent} is not a folder; make it or give another -o")
-    return output
-
-
 def _subject(model: "Model", text: str, options: dict[str, Any]) -> tuple[str, str]:
     """What is to be read, in words and itself; refuses what the model never saw."""
-    import os
     from itertools import islice
 
-    from charlm.cli import terminal
-    from charlm.text import open_text, text_of
+    from charlm.cli.files import text_argument
 
-    is_file = text == "-" or os.path.exists(text)
-    found = open_text([text], options["encoding"]) if is_file else text_of(text)
-    for remark in found.notices:
-        terminal.notice(remark)
+    found = text_argument(text, options["encoding"])
     wanted = options["characters"]
     whole = "".join(islice(found.chunks(), 1 + wanted // 2**19))[:wanted]
     model.encode(whole, on_unknown=options["on_unknown"])
-    what = found.name if is_file else "the text given"
     if found.characters > len(whole):
-        what += f", its first {len(whole):,} of {found.characters:,} characters"
-    return what, whole
+        return f"{found.name}, its first {len(whole):,} of {found.characters:,} characters", whole
+    return found.name, whole

@@ -66,9 +66,29 @@ def test_a_log_tells_of_clipping(charlm: Any, cat_file: Path, tmp_path: Path) ->
     assert record["gradient_norm_quantiles"]["p100"] == max(r["gradient_norm"] for r in last)
 
 
+def test_all_cells_can_be_drawn_on_one_pair_of_axes(
+    charlm: Any, cat_file: Path, cat_path: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib", reason="pip install 'charlm[plot]'")
+    arguments = (cat_path, "--cell", "rnn", "--hidden-size", 8, "--steps", 9, "--positions", 2)
+    ran = charlm("gradients", cat_file, *arguments, "-o", tmp_path / "flow.svg")
+    assert ran.err == f"saved {tmp_path / 'flow.svg'}\n"
+    assert "rnn, untrained" in ran.out
+    assert "<svg" in (tmp_path / "flow.svg").read_text(encoding="utf-8")
+    said = charlm("gradients", cat_file, *arguments, "-o", tmp_path / "flow.svg", code=2).err
+    assert "exists; give --force to overwrite it" in said
+
+
+def test_a_log_may_come_from_standard_input(charlm: Any) -> None:
+    record = '{"step": 7, "gradient_norm": 0.5, "clipped": 0.0}\n'
+    assert "7 steps, 0.0% of them clipped" in charlm("gradients", "--log", "-", input=record).out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
+        (("--log", "TEXT", "-o", "a.png"), 2, "-o draws gradients in a TEXT; charlm plot"),
+        (("TEXT", "-o", "a.pdf"), 2, "a.pdf: a picture is .png or .svg; give -o such a name"),
         ((), 2, "give a TEXT to measure on, or --log FILE"),
         (("nowhere.txt",), 1, "nowhere.txt"),
         (("--log", "nowhere.jsonl"), 1, "nowhere.jsonl"),
@@ -115,6 +135,12 @@ def test_a_chart_places_every_curve_by_its_power_of_ten() -> None:
         "└───",
         "1 3",
     ]
+
+
+def test_no_curve_of_a_chart_hides_another() -> None:
+    curves = {letter: [10.0**-k for k in range(9)] for letter in "abc"}
+    drawn = [line.partition("┤")[2].strip() for line in log_chart(curves, height=9)[:9]]
+    assert "".join(drawn) == "abcabcabc"
 
 
 @pytest.mark.parametrize("values", [[0.0, 0.0], [float("nan")], [float("inf"), 1.0], [1e-320]])

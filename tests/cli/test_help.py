@@ -66,8 +66,13 @@ def test_help_imports_nothing_slow() -> None:
     assert not modules_after("--version") & HEAVY
 
 
-def test_what_answers_at_once_imports_no_torch(cat_path: Path, cat_file: Path) -> None:
+def test_what_answers_at_once_imports_no_torch(
+    cat_path: Path, cat_file: Path, tmp_path: Path
+) -> None:
     path = str(cat_path)
+    log, pairs = tmp_path / "log.jsonl", tmp_path / "pairs.tsv"
+    log.write_text('{"step": 1, "gradient_norm": 0.5, "clipped": 0.0}\n', encoding="utf-8")
+    pairs.write_text("The cat was full.\tThe cat were full.\n", encoding="utf-8")
     for arguments in (
         ("sample", path, "--length", "5"),
         ("sample", path, "--length", "5", "--count", "3", "--novelty", str(cat_file)),
@@ -75,6 +80,14 @@ def test_what_answers_at_once_imports_no_torch(cat_path: Path, cat_file: Path) -
         ("score", path, "--next", "The "),
         ("info", path),
         ("eval", path, str(cat_file)),
+        ("inspect", path, "The cats, which ate."),
+        ("inspect", path, "The cats, which ate.", "--view", "predictions"),
+        ("inspect", path, "The cats, which ate.", "--cell-index", "1:1"),
+        ("inspect", path, "The cats, which ate.", "--find", "space"),
+        ("inspect", path, "The cats, which ate.", "--view", "gates"),
+        ("inspect", path, "The cats, which ate.", "--span", "4:6", "--threshold", "-1"),
+        ("probe", path, "--pairs", str(pairs)),
+        ("gradients", "--log", str(log)),
     ):
         assert not modules_after(*arguments) & {"torch", "jinja2", "matplotlib"}, arguments
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from charlm import probing
+from charlm import pairs, probing
 from charlm.api import Model
 
 BLIMP = [
@@ -125,19 +125,14 @@ def test_normalising_divides_by_the_characters(
 def test_the_built_in_questions_are_asked(
     charlm: Any, cat_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pairs = probing.cats_pairs()
-    few = [pair for group in probing_groups(pairs).values() for pair in group[:12]]
-    monkeypatch.setattr(probing, "cats_pairs", lambda: few)
+    grouped: dict[str, list[pairs.Pair]] = {}
+    for pair in pairs.cats_pairs():
+        grouped.setdefault(pair.group, []).append(pair)
+    few = [pair for group in grouped.values() for pair in group[:12]]
+    monkeypatch.setattr(pairs, "cats_pairs", lambda: few)
     out = charlm("probe", cat_path).out
     for group in ("agreement", "quotation", "pear"):
         assert f"\n{group}: right by distance in characters" in out
-
-
-def probing_groups(pairs: list[probing.Pair]) -> dict[str, list[probing.Pair]]:
-    found: dict[str, list[probing.Pair]] = {}
-    for pair in pairs:
-        found.setdefault(pair.group, []).append(pair)
-    return found
 
 
 def test_what_stands_before_a_text_can_be_given(charlm: Any, cat_path: Path, blimp: Path) -> None:

@@ -47,7 +47,7 @@ def test_the_corpus_gives_the_text_and_the_novelty(
     ("arguments", "code", "message"),
     [
         (("Zürich",), 1, "the model never saw 'Z' (U+005A) at character 0"),
-        (("",), 1, "text is empty"),
+        (("",), 1, "TEXT is empty: give a text, a file or - (standard input)"),
         (("The", "--characters", "99999"), 2, "--characters: 99,999 cannot be shown; give at most"),
         (("The", "-o", "."), 2, ". is a folder; give -o a file's name"),
         (("The", "-o", "no/r.html"), 2, "no is not a folder; make it or give another -o"),

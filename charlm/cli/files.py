@@ -1,0 +1,82 @@
+"""Files that commands are given: the text that an argument is, a file to write, short names.
+
+Knows nothing about what a command does with them.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charlm.cli import terminal
+from charlm.errors import OptionError, TextError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from charlm.text import Text
+
+SUFFIXES = {".csv", ".htm", ".html", ".json", ".jsonl", ".log", ".md", ".text", ".tsv", ".txt"}
+
+
+def text_argument(given: str, encoding: str) -> "Text":
+    """What TEXT is: a file's text, standard input's for -, or else itself. Tells its notices."""
+    from charlm.text import open_text, text_of
+
+    if not given:
+        raise TextError("TEXT is empty: give a text, a file or - (standard input)")
+    if given == "-" or os.path.exists(given):
+        text = open_text([given], encoding)
+    else:
+        text = text_of(given, "the text given")
+        if _looks_like_a_file(given):
+            terminal.notice(f"no file is called {given}; this is read as the text itself")
+    for remark in text.notices:
+        terminal.notice(remark)
+    return text
+
+
+def _looks_like_a_file(text: str) -> bool:
+    """One word that ends as a text file does, or begins with a folder that is there."""
+    if len(text.split()) > 1:
+        return False
+    folder, name = os.path.split(text)
+    return os.path.splitext(name)[1].lower() in SUFFIXES or os.path.isdir(folder)
+
+
+def output_file(options: dict[str, Any]) -> Path:
+    """The -o FILE; that it can be written is known before anything else is done."""
+    output = Path(options["output"])
+    if output.is_dir():
+        raise OptionError(f"{output} is a folder; give -o a file's name")
+    if output.exists() and not options["force"]:
+        raise OptionError(f"{output} exists; give --force to overwrite it")
+    if not output.parent.is_dir():
+        raise OptionError(f"{output.parent} is not a folder; make it or give another -o")
+    return output
+
+
+def picture_file(options: dict[str, Any]) -> Path:
+    """The -o FILE of a picture; raises CharlmError where it cannot be drawn."""
+    from charlm.extras import check_installed
+
+    output = output_file(options)
+    if output.suffix.lower() not in (".png", ".svg"):
+        raise OptionError(f"{output}: a picture is .png or .svg; give -o such a name")
+    check_installed("matplotlib", "plot")
+    return output
+
+
+def save_picture(figure: "Figure", output: Path) -> None:
+    """Writes it and says so."""
+    from charlm.atomic import replace
+    from charlm.extras.plots import image
+
+    replace(output, [image(figure, output.suffix.lower().removeprefix("."))])
+    terminal.notice(f"saved {output}")
+
+
+def short_names(checkpoints: Sequence[str]) -> list[str]:
+    """The files' names without their ends, or the whole paths where two names are the same."""
+    names = [os.path.basename(path).removesuffix(".safetensors") for path in checkpoints]
+    return names if len(set(names)) == len(names) else list(checkpoints)

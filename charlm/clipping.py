@@ -1,0 +1,69 @@
+"""How often a training's gradients were clipped, and how great they were before: from its log.
+
+Knows the records that `charlm train --log` writes; knows no network and needs no torch.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.errors import TextError
+
+Exact = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Clipping:
+    """The gradient's norm before clipping, over a training's log.
+
+    norms: each record's, itself the mean of the steps since the record before; steps: how many
+    those were; clipped: which share of all steps was clipped.
+    """
+
+    norms: Exact
+    steps: npt.NDArray[np.int64]
+    clipped: float
+
+    def quantiles(self, shares: Sequence[float]) -> list[float]:
+        """The norms below which these shares of the steps lie."""
+        order = np.argsort(self.norms, kind="stable")
+        reached = np.cumsum(self.steps[order]) / self.steps.sum()
+        places = np.searchsorted(reached, np.array(shares) - 1e-12)
+        return [float(self.norms[order[min(place, len(order) - 1)]]) for place in places]
+
+    def histogram(self, bins: int) -> tuple[Exact, Exact]:
+        """Edges (bins + 1,), equal ratios apart, and which share of the steps lies between."""
+        above = np.maximum(self.norms, 1e-12)
+        low, high = np.log(above.min()) - 1e-9, np.log(above.max()) + 1e-9
+        counts, edges = np.histogram(np.log(above), bins, (low, high), weights=self.steps)
+        return np.exp(edges), counts / self.steps.sum()
+
+
+def read_log(lines: Iterable[str], name: str) -> Clipping:
+    """What `charlm train --log` wrote; raises TextError, which says the line, if it is no log."""
+    records = [_record(line, name, number) for number, line in enumerate(lines, 1)]
+    if not records:
+        raise TextError(f"{name}: the log is empty; give the log of a longer training")
+    places, norms, shares = np.array(records).T
+    steps = np.diff(places, prepend=0)
+    steps[steps < 0] = places[steps < 0]  # another run's log goes on in the same file
+    if len(steps) > 1:
+        steps[0] = min(steps[0], steps[1:].max())  # a resumed run counts from where it stood
+    if not steps.any():
+        raise TextError(f"{name}: the log has no steps; give the log of a longer training")
+    return Clipping(norms, steps.astype(np.int64), float(shares @ steps / steps.sum()))
+
+
+def _record(line: str, name: str, number: int) -> tuple[float, float, float]:
+    """Step, mean norm and share clipped."""
+    try:
+        record = json.loads(line)
+        return float(record["step"]), float(record["gradient_norm"]), float(record["clipped"])
+    except (ValueError, KeyError, TypeError):
+        raise TextError(
+            f"{name}: line {number} is no record of a training log; "
+            "give a file that `charlm train --log` wrote"
+        ) from None

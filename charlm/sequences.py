@@ -1,0 +1,119 @@
+"""Many sequences read side by side: −ln P of every token of each.
+
+Knows engines and token numbers; knows nothing about texts or what is made of the figures.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from charlm.inference import Array, Engine, Ids, State
+from charlm.tokenizers import EOS
+
+WINDOW = 256  # steps run at once
+BATCH_TOKENS = 2**14  # padded tokens of one batch of sequences
+
+
+def sequence_nats(
+    engine: Engine, sequences: Sequence[Ids], states: State | None = None
+) -> list[Array]:
+    """−ln P of every token after the first of each sequence.
+
+    Each starts from the zero state or from its row of `states`. Sequences of about the same length
+    run together; long ones run in windows with their state.
+    """
+    results: list[Array] = [np.zeros(0, np.float32)] * len(sequences)
+    for group, ids in _side_by_side(sequences):
+        state = engine.initial_state(len(group)) if states is None else _rows(states, group)
+        windows = [nats for nats, _ in _run(engine, ids, state)]
+        nats = np.concatenate(windows) if windows else np.zeros((0, len(group)), np.float32)
+        for column, k in enumerate(group):
+            results[k] = nats[: len(sequences[k]) - 1, column]
+    return results
+
+
+def pair_nats(
+    engine: Engine, firsts: Sequence[Ids], seconds: Sequence[Ids]
+) -> tuple[list[Array], list[Array]]:
+    """The same of both sequences of each pair; what the two begin with is read once.
+
+    All start from the zero state.
+    """
+    forks = [_fork(*pair) for pair in zip(firsts, seconds, strict=True)]
+    first_nats, states = _read_past(engine, firsts, forks)
+    tails = [second[fork:] for second, fork in zip(seconds, forks, strict=True)]
+    tail_nats = sequence_nats(engine, tails, states)
+    second_nats = [
+        np.concatenate([first[:fork], tail])
+        for first, fork, tail in zip(first_nats, forks, tail_nats, strict=True)
+    ]
+    return first_nats, second_nats
+
+
+def _fork(first: Ids, second: Ids) -> int:
+    """How many tokens stand before the last that both have in common."""
+    length = min(len(first), len(second)) - 1
+    differ = np.flatnonzero(first[:length] != second[:length])
+    return max(0, int(differ[0] if len(differ) else length) - 1)
+
+
+def _read_past(
+    engine: Engine, sequences: Sequence[Ids], forks: Sequence[int]
+) -> tuple[list[Array], State]:
+    """−ln P of every token after the first, and the state that each sequence has at its fork."""
+    states = _rows(engine.initial_state(1), [0] * len(sequences))
+    results: list[Array] = [np.zeros(0, np.float32)] * len(sequences)
+    for group, ids in _side_by_side(sequences):
+        nats = np.empty((len(ids) - 1, len(group)), np.float32)
+        state, numbers = engine.initial_state(len(group)), np.array(group)
+        here = np.array([forks[k] for k in group])
+        for t in range(len(ids) - 1):
+            _keep(states, numbers[here == t], state, here == t)
+            nats[t : t + 1], state = engine.nats(ids[t : t + 1], ids[t + 1 : t + 2], state)
+        for column, k in enumerate(group):
+            results[k] = nats[: len(sequences[k]) - 1, column]
+    return results, states
+
+
+def _rows(states: State, rows: Sequence[int]) -> State:
+    return [tuple(part[rows] for part in layer) for layer in states]
+
+
+def _keep(states: State, rows: Ids, state: State, columns: Ids) -> None:
+    """Writes some columns of a batch's state into rows of `states`."""
+    for kept_layer, layer in zip(states, state, strict=True):
+        for kept, part in zip(kept_layer, layer, strict=True):
+            kept[rows] = part[columns]
+
+
+def _side_by_side(sequences: Sequence[Ids]) -> Iterator[tuple[list[int], Ids]]:
+    """Batches of about equal lengths: which sequences, and their tokens (time, batch).
+
+    What is shorter than a batch's longest is filled up with <EOS>.
+    """
+    lengths = [len(sequence) for sequence in sequences]
+    for group in _groups(sorted(range(len(lengths)), key=lambda k: lengths[k]), lengths):
+        ids = np.full((lengths[group[-1]], len(group)), EOS)
+        for column, k in enumerate(group):
+            ids[: lengths[k], column] = sequences[k]
+        yield group, ids
+
+
+def _groups(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Runs of `order`, whose lengths rise, that fill a batch."""
+    group: list[int] = []
+    for k in order:
+        if group and (len(group) + 1) * lengths[k] > BATCH_TOKENS:
+            yield group
+            group = []
+        group.append(k)
+    if group:
+        yield group
+
+
+def _run(engine: Engine, ids: Ids, state: State) -> Iterator[tuple[Array, State]]:
+    """−ln P of ids[1:] (time, batch) window by window, with the state after each."""
+    for at in range(0, len(ids) - 1, WINDOW):
+        window = ids[at : at + WINDOW + 1].astype(np.intp)
+        nats, state = engine.nats(window[:-1], window[1:], state)
+        yield nats, state

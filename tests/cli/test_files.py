@@ -1,0 +1,56 @@
+"""TEXT is a text, a file or standard input, alike for every command; a mistyped path is noticed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlm.cli.files import short_names
+
+NOTICE = "no file is called {}; this is read as the text itself\n"
+
+
+@pytest.mark.parametrize("text", ["nmaes.txt", "NOTES.MD", "here/nmaes", "nowhere/names.txt"])
+def test_a_mistyped_path_is_noticed(
+    charlm: Any, cat_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    ran = charlm("inspect", cat_path, text, "--on-unknown", "unk")
+    assert ran.err == NOTICE.format(text)
+    assert ran.out
+
+
+@pytest.mark.parametrize("text", ["The cat was full.", "cat", "and/or", "a b.txt", "x." * 3000])
+def test_a_text_is_taken_as_it_is(charlm: Any, cat_path: Path, text: str) -> None:
+    assert charlm("inspect", cat_path, text, "--on-unknown", "unk").err == ""
+
+
+def test_the_notice_comes_before_what_the_model_never_saw(charlm: Any, cat_path: Path) -> None:
+    ran = charlm("inspect", cat_path, "Xx.txt", code=1)
+    notice, refusal = ran.err.splitlines()
+    assert f"{notice}\n" == NOTICE.format("Xx.txt")
+    assert refusal.startswith("charlm: the model never saw ")
+
+
+def test_every_command_that_takes_a_text_notices(
+    charlm: Any, cat_path: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("jinja2", reason="pip install 'charlm[report]'")
+    pytest.importorskip("matplotlib", reason="pip install 'charlm[plot]'")
+    typo, unk = "the-cats-which-ate-the-fish-were-not-here.txt", ("--on-unknown", "unk")
+    ran = charlm("report", cat_path, typo, "-o", tmp_path / "r.html", *unk)
+    assert ran.err.startswith(NOTICE.format(typo))
+    ran = charlm(
+        *("plot", cat_path, "--kind", "flow", "--text", typo, "--steps", 9),
+        *("-o", tmp_path / "p.png", *unk),
+    )
+    assert ran.err.startswith(NOTICE.format(typo))
+
+
+def test_names_are_short_where_they_differ() -> None:
+    assert short_names(["a/x.safetensors", "b/y"]) == ["x", "y"]
+    assert short_names(["a/x.safetensors", "b/x.safetensors"]) == [
+        "a/x.safetensors",
+        "b/x.safetensors",
+    ]
