@@ -141,18 +141,22 @@ def gates(model: "Model", passage: "Passage", options: Options) -> None:
         return
     if not sys.stdout.isatty():
         columns(
-            ["layer", "gate", "cell", "left", "right"],
+            ["layer", "gate", "cell", "below 0.1", "above 0.9"],
             (
                 [one.layer, one.gate, number, float(left), float(right)]
                 for one in found
                 for number, (left, right) in enumerate(zip(one.left, one.right, strict=True), 1)
             ),
         )
+        terminal.write("\n")
+        columns(GATE_TITLES, map(_gate_row, found))
         return
-    titles = ["layer", "gate", "below 0.1", "above 0.9", "cells mostly closed", "mostly open"]
-    terminal.table(titles, map(_gate_row, found), right=[0, 2, 3, 4, 5])
+    terminal.table(GATE_TITLES, map(_gate_row, found), right=[0, 2, 3, 4, 5])
     for layer in sorted({one.layer for one in found}):
         _scatter([one for one in found if one.layer == layer])
+
+
+GATE_TITLES = ["layer", "gate", "below 0.1", "above 0.9", "cells mostly closed", "mostly open"]
 
 
 def _gate_row(found: "Saturation") -> list[str]:

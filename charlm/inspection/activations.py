@@ -112,4 +112,4 @@ class Cell:
 def trace(engine: Engine, ids: Ids, cell: Cell) -> npt.NDArray[np.float32]:
     """The value of one cell after each of ids[1:]."""
     column = cell.column(engine.config)
-    return np.concatenate([block.values()[:, column] for block in blocks(engine, ids)])
+    return np.concatenate([block.values()[:, column].copy() for block in blocks(engine, ids)])

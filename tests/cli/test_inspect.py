@@ -166,11 +166,18 @@ def test_gates(charlm: Any, cat_path: Path) -> None:
         (1, "output"),
     ]
     assert all(len(one["left"]) == len(one["right"]) == 32 for one in record["gates"])
-    rows = rows_of(charlm("inspect", cat_path, TEXT, "--view", "gates").out)
-    assert rows[0] == ["layer", "gate", "cell", "left", "right"]
-    assert len(rows) == 1 + 3 * 32
-    left = record["gates"][1]["left"][6]
-    assert rows[1 + 32 + 6][:4] == ["1", "forget", "7", f"{left:.4f}"]
+    cells, gates = map(
+        rows_of, charlm("inspect", cat_path, TEXT, "--view", "gates").out.split("\n\n")
+    )
+    assert cells[0] == ["layer", "gate", "cell", "below 0.1", "above 0.9"]
+    assert len(cells) == 1 + 3 * 32
+    left = record["gates"][1]["left"]
+    assert cells[1 + 32 + 6][:4] == ["1", "forget", "7", f"{left[6]:.4f}"]
+    assert gates[0][:4] == ["layer", "gate", "below 0.1", "above 0.9"]
+    assert gates[2][:3] == ["1", "forget", f"{sum(left) / 32:.1%}"]
+    assert gates[2][4:] == [
+        str(sum(share > 0.9 for share in record["gates"][1][side])) for side in ("left", "right")
+    ]
 
 
 def test_matching(charlm: Any, cat_path: Path) -> None:
