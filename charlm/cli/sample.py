@@ -65,14 +65,14 @@ MOST_TRIES = 20  # texts that --unique and --novel write, at most, for each that
     "--beam",
     type=click.IntRange(min=1),
     metavar="K",
-    help="Draw nothing: search for the K likeliest texts, and show their probabilities.",
+    help="Instead of drawing, search for the K likeliest texts and show ln P of each; 1 is greedy.",
 )
 @click.option(
     "--length-penalty",
     type=float,
     metavar="X",
-    help="With --beam: rank n tokens by ln P / ((5 + n) / 6)^X, so that long texts do not lose "
-    "by their length.  [default: 0]",
+    help="With --beam: rank a text of n tokens by ln P / ((5 + n) / 6)^X; above 0, a long text "
+    "does not lose by its length alone.  [default: 0]",
 )
 @click.option("--allow-unk", is_flag=True, help="Let <UNK> be written.")
 @click.option(
