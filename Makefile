@@ -47,9 +47,12 @@ test: $(VENV)/ready
 torture: $(VENV)/ready
 	$(BIN)/python -m tests.torture --share $(or $(SHARE),1)
 
+# At most 30 minutes; the tables go into benchmarks/results/ and, whole, to the terminal.
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks
 
+# Ten hours on two cores, most of them for the grid of defaults, which goes on where it was stopped
+# (`python -m benchmarks.defaults --help`).
 bench-long: $(VENV)/ready
 	$(BIN)/python -m benchmarks --long
 

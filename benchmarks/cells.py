@@ -21,8 +21,8 @@ from typing import Any
 
 import click
 
+from benchmarks.commands import train
 from benchmarks.harness import SHAKESPEARE, Spread, alternate, machine
-from benchmarks.quality import train
 from charlm.checkpoint import load
 from charlm.config import CELLS, ModelConfig
 

@@ -1,70 +1,105 @@
 """Scoring in bulk: a long file with streams, and lines of mixed length beside equal ones."""
 
+import tempfile
+from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
-import torch
 
-from benchmarks.harness import Row, alternate, seconds
+from benchmarks.commands import CHARLM, cost
+from benchmarks.harness import Row, Spread, alternate, seconds
+from benchmarks.latency import LETTERS, make_checkpoint
+from benchmarks.products import best, ways
 from benchmarks.sampling import random_weights
+from benchmarks.trainer import network, operations
 from charlm.bulk import TorchEngine
-from charlm.config import ModelConfig
 from charlm.corpus import Tokens
-from charlm.inference import Ids
-from charlm.scoring import evaluate, sequence_nats
+from charlm.model import LanguageModel
+from charlm.scoring import evaluate
 
-CONFIG = ModelConfig(vocabulary_size=67, layers=1, hidden_size=512, embedding_size=64)
-EVENTS = 400_000
-WORK = 2 * (2048 * (64 + 512) + 67 * 512)  # floating-point operations a token
-MEAN_LENGTH = 40
+EVENTS = 400_000  # of the long file
+LINES, LENGTH = 42_500, 40  # of the file of lines: the number, their mean length
+LONGEST = 400
+STREAMS, HIDDEN = 128, 512
+SHARE, KEPT = 0.6, 0.85
 
 
-def run() -> list[Row]:
-    """Tokens a second in float32, as a share of the rate of a product of the same shape."""
-    engine = TorchEngine.of(CONFIG, random_weights(CONFIG))
-    random = np.random.default_rng(1)
-    ids = random.integers(2, 67, EVENTS + 1)
-    tokens = Tokens(ids, EVENTS, EVENTS, per_line=False)
-    equal = [random.integers(2, 67, MEAN_LENGTH + 1) for _ in range(EVENTS // MEAN_LENGTH)]
-    lengths = np.clip(random.geometric(1 / MEAN_LENGTH, EVENTS // MEAN_LENGTH), 1, 400)
-    mixed = [random.integers(2, 67, length + 1) for length in lengths]
-    streams, alike, unlike, rate = alternate(
-        3,
-        lambda: EVENTS / seconds(partial(evaluate, engine, tokens, 128)),
-        lambda: _rate(engine, equal),
-        lambda: _rate(engine, mixed),
-        _product_rate,
+def run(
+    hidden: int = HIDDEN, events: int = EVENTS, lines: int = LINES, runs: int = 3
+) -> Iterator[Row]:
+    """Tokens a second, as a share of the rate of a product of the same shape and precision."""
+    for precision in ("float32", "bfloat16"):
+        yield _long_file(hidden, events, precision, runs)
+    yield from _lines(hidden, lines, min(runs, 2))
+
+
+def _long_file(hidden: int, events: int, precision: str, runs: int) -> Row:
+    """What `eval --streams` does of a long file."""
+    config = network("lstm", 1, hidden)
+    model = LanguageModel(config)
+    model.load_weights(random_weights(config))
+    engine = TorchEngine(model.eval(), precision)
+    ids = np.random.default_rng(1).integers(2, config.vocabulary_size, events + 1)
+    tokens = Tokens(ids, events, events, per_line=False)
+    streams, *rates = alternate(
+        runs,
+        lambda: events / seconds(partial(evaluate, engine, tokens, STREAMS)),
+        *ways(4096, 64 + hidden, 4 * hidden, precision),
     )
-    possible = rate.median / WORK
-    return [
-        Row(
-            "eval, 128 streams, 1 × 512, float32",
-            "tokens/s",
-            "60 % of the product rate",
-            f"{possible:.4g} at the product rate",
-            str(streams),
-            streams.median / possible,
-            streams.median >= 0.6 * possible,
-        ),
-        Row(
-            "score -f, lines of mixed length beside equal ones",
-            "tokens/s",
-            "85 %",
-            str(alike),
-            str(unlike),
-            unlike.median / alike.median,
-            unlike.median >= 0.85 * alike.median,
-        ),
-    ]
+    name = f"eval, {STREAMS} streams, 1 × {hidden}, {precision}"
+    return _share(name, streams, best(rates), hidden)
 
 
-def _rate(engine: TorchEngine, sequences: list[Ids]) -> float:
-    tokens = sum(len(sequence) - 1 for sequence in sequences)
-    return tokens / seconds(partial(sequence_nats, engine, sequences))
+def _share(name: str, measured: Spread, rate: Spread, hidden: int) -> Row:
+    possible = rate.times(1 / operations(network("lstm", 1, hidden)))
+    return Row(
+        name,
+        "tokens/s",
+        f"{SHARE:.0%} of the product rate",
+        f"{possible} at the product rate",
+        str(measured),
+        measured.median / possible.median,
+        measured.median >= SHARE * possible.median,
+    )
 
 
-def _product_rate() -> float:
-    """Operations a second of a linear layer of the same shape, in float32."""
-    layer, inputs = torch.nn.Linear(576, 2048), torch.ones(4096, 576)
-    with torch.inference_mode():
-        return 10 * 2 * 4096 * 576 * 2048 / seconds(lambda: [layer(inputs) for _ in range(10)])
+def _lines(hidden: int, count: int, runs: int) -> Iterator[Row]:
+    """The command `score -f`, less the time that it takes for a single line."""
+    random = np.random.default_rng(1)
+    lengths = np.clip(random.geometric(1 / LENGTH, count), 1, LONGEST)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        checkpoint = make_checkpoint(folder / "model.safetensors", 1, hidden)
+        single = _write(folder / "single.txt", [LENGTH], random)
+        equal = _write(folder / "equal.txt", [LENGTH] * count, random)
+        mixed = _write(folder / "mixed.txt", lengths.tolist(), random)
+        start = alternate(3, lambda: _score(checkpoint, single))[0].median
+        alike, unlike, *rates = alternate(
+            runs,
+            lambda: LENGTH * count / (_score(checkpoint, equal) - start),
+            lambda: int(lengths.sum()) / (_score(checkpoint, mixed) - start),
+            *ways(4096, 64 + hidden, 4 * hidden, "float32"),
+            unmeasured=0,
+        )
+    yield _share(f"score -f, lines of mixed length, 1 × {hidden}", unlike, best(rates), hidden)
+    yield Row(
+        f"score -f, lines of mixed length beside equal ones, 1 × {hidden}",
+        "tokens/s",
+        f"{KEPT:.0%}",
+        f"{alike} equal",
+        str(unlike),
+        unlike.median / alike.median,
+        unlike.median >= KEPT * alike.median,
+    )
+
+
+def _write(path: Path, lengths: Sequence[int], random: np.random.Generator) -> Path:
+    """Lines of random letters."""
+    letters = np.array([letter for letter in LETTERS if letter != "\n"])
+    path.write_text("".join("".join(random.choice(letters, k)) + "\n" for k in lengths))
+    return path
+
+
+def _score(checkpoint: Path, lines: Path) -> float:
+    return cost([*CHARLM, "score", str(checkpoint), "-f", str(lines)]).seconds
