@@ -10,19 +10,19 @@ from benchmarks.child import BROKE_OFF, rows_of
 from benchmarks.harness import Row, markdown
 from benchmarks.results import write
 
-# The minutes that each may take at most, about twice what it does take on two cores. Together they
-# stay under the 30 minutes that `make bench` promises.
+# The minutes that each may take at most, nearly twice what it takes on two quiet cores. Together
+# they stay under the 30 minutes that `make bench` promises.
 SHORT = {
     "quality": 7.0,
     "training": 2.0,
     "sampling": 1.5,
-    "scoring": 4.0,
+    "scoring": 3.5,
     "latency": 1.5,
-    "reading": 4.0,
-    "time_growth": 3.0,
-    "memory_growth": 4.0,
-    "sampling_growth": 1.0,
-    "gpu": 1.5,
+    "reading": 3.0,
+    "time_growth": 2.5,
+    "memory_growth": 3.5,
+    "sampling_growth": 1.5,
+    "gpu": 2.0,
 }
 LONG = {"quality": 60.0, "time_growth": 30.0, "gpu": 30.0, "defaults": 24 * 60.0}
 

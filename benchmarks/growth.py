@@ -105,6 +105,8 @@ def draw(curves: Sequence[Curve], path: Path) -> None:
         axes.loglog(curve.values, own, "--", color=COLOURS[1], label="as the arithmetic grows")
         axes.loglog(curve.values, curve.costs, "o-", color=COLOURS[0], label="measured")
         axes.set_xticks(curve.values, [_number(value) for value in curve.values])
+        ticks = round_values(min(*own, *curve.costs), max(*own, *curve.costs))
+        axes.set_yticks(ticks, [f"{tick:,.4g}" for tick in ticks])
         axes.minorticks_off()
         axes.set_xlabel(curve.axis)
         axes.set_ylabel(curve.unit)
@@ -112,6 +114,20 @@ def draw(curves: Sequence[Curve], path: Path) -> None:
         axes.grid(axis="y", color="#dddddd")
     figure.axes[0].legend(fontsize=8, frameon=False)
     figure.savefig(path, metadata={"Software": None})
+
+
+def round_values(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten between two values, or the two where there are few.
+
+    >>> round_values(3, 60)
+    [5.0, 10.0, 20.0, 50.0]
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [step * 10.0**power for power in powers for step in (1, 2, 5)]
+    within = [value for value in found if low <= value <= high]
+    if len(within) > 8:
+        within = [10.0**power for power in powers if low <= 10.0**power <= high]
+    return within if len(within) > 1 else [low, high]
 
 
 def _title(curve: Curve) -> str:

@@ -5,6 +5,7 @@ by one, so that one that breaks off leaves those that it had. Knows nothing of w
 """
 
 import dataclasses
+import math
 import os
 import platform
 import statistics
@@ -42,7 +43,7 @@ class Spread:
 class Row:
     """One line of the table: what, the goal, what the reference gave, what charlm gave, ratio.
 
-    met is None where there is no goal, or nothing was measured.
+    met is None where there is no goal, or nothing was measured; ratio also where it is not finite.
     """
 
     what: str
@@ -52,6 +53,10 @@ class Row:
     measured: str
     ratio: float | None
     met: bool | None
+
+    def __post_init__(self) -> None:
+        if self.ratio is not None and not math.isfinite(self.ratio):
+            object.__setattr__(self, "ratio", None)
 
     def cells(self) -> list[str]:
         """The row as text."""
