@@ -1,8 +1,10 @@
 """Nothing lost, nothing wrong: a small share of `make torture`, with a fixed seed."""
 
+import dataclasses
 import errno
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,17 +15,20 @@ import numpy as np
 import pytest
 import torch
 from conftest import corpus_of, fixed_machine, random_checkpoint
-from torture import crashes, text
+from torture import crashes, figures, permissions, stopping, text
 from torture.saving import read_while_saving, save_faults
 
 from charlm.checkpoint import load
 from charlm.cli.lock import lock_file, locked
 from charlm.cli.saving import Keeper
+from charlm.config import ModelConfig, TrainConfig
+from charlm.corpus import Tokens
 from charlm.errors import CharlmError, OptionError, TrainingError
-from charlm.run import Run, begin
+from charlm.run import Run, _check_memory, begin, resume
 
 CAT = "The cat was full.\n" * 30
 TINY = {"hidden_size": 8, "embedding_size": 4, "batch_size": 3, "bptt": 8}
+SMALL = [*crashes.SMALL.split(), "--quiet"]
 
 
 def run_of(**chosen: object) -> Run:
@@ -44,7 +49,7 @@ def test_signals_save_and_say_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_a_training_whose_save_fails_goes_on(tmp_path: Path) -> None:
-    tried, failures = crashes.faults(tmp_path, ("ENOSPC",), range(6, 11))
+    tried, failures = crashes.faults(tmp_path, ("ENOSPC", "short"), most=1)
     assert (tried, failures) == (10, [])
 
 
@@ -70,21 +75,55 @@ def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 def test_the_order_of_writes(tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from conftest import random_checkpoint; "
-        "from charlm.checkpoint import save; save(sys.argv[2], random_checkpoint())"
-    )
-    trace, output = tmp_path / "trace", tmp_path / "model.safetensors"
-    watch = ["strace", "-f", "-y", "-o", trace, "-e", "trace=write,fsync,rename"]
-    tests = str(Path(__file__).parent)
-    subprocess.run([*watch, sys.executable, "-c", code, tests, str(output)], check=True)
-    calls = [line.split(" ", 1)[1].strip() for line in trace.read_text().splitlines()]
-    calls = [call for call in calls if str(tmp_path) in call]
-    names = [call.split("(")[0] for call in calls]
-    assert names[-3:] == ["fsync", "rename", "fsync"]
-    assert set(names[:-3]) == {"write"}
-    assert ".part>" in calls[-3]
-    assert calls[-1].split("<")[1].startswith(f"{tmp_path}>")
+    """Of every save of a training: write, fsync, rename, fsync of the folder."""
+    (tmp_path / "text.txt").write_text(CAT)
+    calls = "trace=write,fsync,?rename,?renameat,?renameat2"
+    watch = ["strace", "-f", "-y", "--seccomp-bpf", "-o", str(tmp_path / "trace"), "-e", calls]
+    train = [sys.executable, "-m", "charlm", "train", "text.txt", *SMALL, "--steps", "20"]
+    subprocess.run([*watch, *train, "-o", "model.safetensors"], check=True, cwd=tmp_path)
+    signs = []
+    for line in (tmp_path / "trace").read_text().splitlines():
+        call = line.split(" ", 1)[1].strip()
+        name = call.split("(")[0].rstrip("at2")
+        if ".part" in call:
+            signs.append({"write": "w", "fsync": "f", "rename": "r"}[name])
+        elif name == "fsync":
+            assert call.split("<")[1].startswith(f"{tmp_path}>")
+            signs.append("F")
+    assert re.fullmatch("F(w+frF)+", "".join(signs))  # the first is that of the reservation
+    assert signs.count("r") > 10
+
+
+# Stopped, and gone on with
+
+
+def test_a_run_stopped_after_any_step_ends_as_it_would_have(tmp_path: Path) -> None:
+    tried, failures = stopping.every_step(0.05, tmp_path)
+    assert tried > 20
+    assert not failures
+
+
+def test_a_run_that_lost_its_patience_is_complete() -> None:
+    ended = run_of(patience=2, learning_rate=1e-9, steps=400)
+    for _ in ended.training.run():
+        pass
+    assert ended.training.fraction() < 1
+    assert ended.complete
+    with pytest.raises(OptionError, match="2 validations were no better; give a larger --patience"):
+        resume(ended.checkpoint(), ended.corpus, fixed_machine(), {})
+    again = resume(ended.checkpoint(), ended.corpus, fixed_machine(), {"patience": 3})
+    steps = [progress.step for progress in again.training.run()]
+    assert again.config.patience == 3
+    assert steps[-1] > ended.training.place["step"]
+
+
+# Figures
+
+
+def test_a_figure_is_a_figure() -> None:
+    tried, failures = figures.laws(35, 1)
+    assert tried == 35 * len(figures.LAWS)
+    assert not failures
 
 
 # Folders
@@ -121,6 +160,97 @@ def test_the_model_is_kept_where_its_folder_is_gone(
         keeper.finish()
     refuge = str(caught.value).split("the model is in ")[1].split(": move")[0]
     assert load(refuge).progress["step"] == 30
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    """A folder in which there is one that may not be written to, and files not to be read."""
+    from charlm.checkpoint import save
+
+    if not permissions.hold(tmp_path):
+        pytest.skip("permissions do not hold for this user and cannot be made to")
+    (tmp_path / "text.txt").write_text(CAT)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text(CAT)
+    (tmp_path / "secret.txt").write_text(CAT)
+    save(tmp_path / "secret.safetensors", random_checkpoint())
+    for name in ("texts", "secret.txt", "secret.safetensors"):
+        (tmp_path / name).chmod(0)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (
+            "train text.txt -o closed/a.safetensors",
+            "the folder {0}/closed cannot be written to (permission denied); give another -o",
+        ),
+        ("train text.txt -o a.safetensors --log closed/log", "closed/log: permission denied"),
+        ("train secret.txt -o a.safetensors", "secret.txt: permission denied"),
+        ("train texts -o a.safetensors", "texts: permission denied"),
+        (
+            "train text.txt -o secret.safetensors --resume",
+            "secret.safetensors: permission denied",
+        ),
+        ("train text.txt --init-from secret.safetensors -o a", "secret.safetensors: permission"),
+        ("sample secret.safetensors", "secret.safetensors: permission denied"),
+        ("info secret.safetensors", "secret.safetensors: permission denied"),
+    ],
+)
+def test_what_is_not_permitted_is_said_at_once(command: str, message: str, closed: Path) -> None:
+    done = permissions.run(command.split(), closed)
+    assert done.returncode in (1, 2)
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"charlm: {message.format(closed)}")
+
+
+def test_a_full_disk_is_known_before_the_first_step(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(CAT)
+    train = f"charlm train text.txt {' '.join(SMALL)} --steps 20 -o disk/model.safetensors"
+    done = permissions.small_disk(tmp_path, "16k", f"{train}; ls -A disk")
+    if done is None:
+        pytest.skip("no file system can be mounted here")
+    assert "no checkpoint can be written there, of about 0.1 MB (no space left on" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path) -> None:
+    """Another fills it after the first save; the end is kept among the temporary files."""
+    (tmp_path / "text.txt").write_text(CAT)
+    train = f"charlm train text.txt {' '.join(SMALL)} --steps 2000 -o disk/model.safetensors"
+    fill = "while ! test -s disk/model.safetensors; do sleep 0.02; done; cat /dev/zero > disk/fill"
+    done = permissions.small_disk(tmp_path, "200k", f"({fill}) & {train}; cp disk/model* .")
+    if done is None:
+        pytest.skip("no file system can be mounted here")
+    assert "it is as it was, training goes on and tries again" in done.stderr
+    refuge = done.stderr.split("the model is in ")[1].split(": move")[0]
+    assert load(refuge).progress["step"] == 2000
+    assert 0 < load(tmp_path / "model.safetensors").progress["step"] < 2000
+
+
+def test_an_output_on_another_file_system(tmp_path: Path) -> None:
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system")
+    with tempfile.TemporaryDirectory(dir=shared) as far:
+        link = tmp_path / "model.safetensors"
+        link.symlink_to(Path(far) / "model.safetensors")
+        save_to(link)
+        assert link.is_symlink()
+        assert os.listdir(far) == ["model.safetensors"]
+        assert load(link).progress["step"] == 30
+
+
+def save_to(output: Path) -> None:
+    """Trains into a file as the command does."""
+    run = run_of()
+    keeper = Keeper(run, output, print)
+    keeper.reserve()
+    with locked(output):
+        for progress in run.training.run():
+            keeper.keep(validated=progress.valid_nats is not None)
+        assert keeper.finish()
 
 
 # The lock
@@ -190,14 +320,32 @@ def test_faults_that_stay_end_the_run_with_advice() -> None:
 
 
 def test_a_huge_learning_rate_is_refused_or_harmless() -> None:
-    for rate in (1.0, 1e3, 1e38):
+    with pytest.raises(OptionError, match="above 0 and at most 10"):
+        run_of(learning_rate=1e30)
+    for rate in (1.0, 10.0):
         try:
             run = run_of(learning_rate=rate)
             for _ in run.training.run():
                 pass
-        except (TrainingError, OptionError):
+        except TrainingError:
             continue
         assert all(np.isfinite(array).all() for array in run.checkpoint().weights.values())
+
+
+def test_more_memory_than_there_is_is_refused_before_the_first_step() -> None:
+    with pytest.raises(OptionError, match=r"of memory or more, of \d+; give a smaller"):
+        run_of(hidden_size=65_536, layers=60)
+    with pytest.raises(OptionError, match=r"batch 1048576, BPTT 1048576: this takes"):
+        check_memory(events=2**40, batch_size=2**20, bptt=2**20)
+    check_memory(events=2**40, batch_size=32, bptt=64)
+
+
+def check_memory(events: int, **chosen: int) -> None:
+    """As `begin` does, for a corpus so large."""
+    ids = np.broadcast_to(np.zeros(1, np.uint8), events + 1)
+    known = corpus_of(CAT)
+    corpus = dataclasses.replace(known, train=Tokens(ids, events, events, per_line=False))
+    _check_memory(ModelConfig(99), TrainConfig(steps=1, **chosen), corpus, fixed_machine())
 
 
 # Text

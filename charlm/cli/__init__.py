@@ -85,6 +85,8 @@ def shown_errors(debug: bool = False) -> Iterator[None]:
 
 def _message(error: Exception) -> str | None:
     """What to say of an error; None where it is charlm's own fault, or click shows the help."""
+    if isinstance(error, CharlmError):
+        return str(error)
     if isinstance(error, click.UsageError):
         if type(error).__name__ == "NoArgsIsHelpError":
             return None
@@ -95,7 +97,7 @@ def _message(error: Exception) -> str | None:
         return f"{os.fsdecode(where)}: {(error.strerror or str(error)).lower()}"
     if isinstance(error, MemoryError) or "memory" in str(error):  # torch raises RuntimeError
         return "not enough memory; a smaller model, batch or text needs less"
-    return str(error) if isinstance(error, CharlmError) else None
+    return None
 
 
 def one_line(message: str) -> str:

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.options import encoding_option, json_option, on_unknown_option, output_options
+from charlm.cli.options import (
+    PATH,
+    encoding_option,
+    json_option,
+    on_unknown_option,
+    output_options,
+)
 from charlm.config import CELLS
 from charlm.errors import OptionError
 
@@ -21,7 +27,7 @@ BINS = 12
 
 @click.command()
 @click.argument("text", required=False)
-@click.argument("checkpoints", nargs=-1, type=click.Path(), metavar="[CHECKPOINT...]")
+@click.argument("checkpoints", nargs=-1, type=PATH, metavar="[CHECKPOINT...]")
 @click.option(
     "--cell", "cells", multiple=True, type=click.Choice(CELLS), help="A cell not yet trained."
 )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from charlm.api import Model
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+PATH = click.Path(readable=False)  # whoever opens it says what is wrong with it
 
 
 def from_fields(
@@ -56,7 +57,7 @@ def _default_note(field: dataclasses.Field[Any]) -> str:
 
 def checkpoint_argument(command: Command) -> Command:
     """CHECKPOINT, the file that `charlm train` wrote."""
-    return click.argument("checkpoint", type=click.Path())(command)
+    return click.argument("checkpoint", type=PATH)(command)
 
 
 def output_options(what: str, required: bool = True) -> Callable[[Command], Command]:

@@ -5,12 +5,12 @@ from itertools import islice
 
 import click
 
-from charlm.cli.options import encoding_option, json_option
+from charlm.cli.options import PATH, encoding_option, json_option
 
 
 @click.command()
 @click.argument("texts", nargs=-1, required=True, metavar="FILE...")
-@click.option("--checkpoint", type=click.Path(), help="Use this model's tokenizer.")
+@click.option("--checkpoint", type=PATH, help="Use this model's tokenizer.")
 @click.option(
     "--tokenizer",
     "kind",

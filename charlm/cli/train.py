@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from charlm.cli.options import device_option, encoding_option, from_fields
+from charlm.cli.options import PATH, device_option, encoding_option, from_fields
 from charlm.config import ModelConfig, TrainConfig
 from charlm.errors import OptionError
 
@@ -33,7 +33,7 @@ TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(),
+    type=PATH,
     help="The checkpoint to write.  [default: checkpoints/NAME.safetensors]",
 )
 @click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
@@ -43,7 +43,7 @@ TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
     help="Go on where the run that wrote the output stopped; only its budget, --patience and "
     "--threads may be other than they were.",
 )
-@click.option("--init-from", type=click.Path(), help="Start from this checkpoint's weights.")
+@click.option("--init-from", type=PATH, help="Start from this checkpoint's weights.")
 @click.option(
     "--per-line", is_flag=True, help=ModelConfig.__dataclass_fields__["per_line"].metadata["help"]
 )
@@ -66,7 +66,7 @@ TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
     metavar="N",
     help="Characters or words seen less often become <UNK>.  [default: 1]",
 )
-@click.option("--valid", "valid_path", type=click.Path(), help="Validate on this text.")
+@click.option("--valid", "valid_path", type=PATH, help="Validate on this text.")
 @click.option(
     "--valid-fraction",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -94,7 +94,7 @@ TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
     metavar="N",
     help="Threads on the CPU.  [default: all cores]",
 )
-@click.option("--log", type=click.Path(), help="Write JSON lines here.")
+@click.option("--log", type=PATH, help="Write JSON lines here.")
 @click.option("--quiet", is_flag=True, help="Show nothing but warnings.")
 @encoding_option
 def command(texts: tuple[str, ...], **options: Any) -> None:

@@ -18,7 +18,7 @@ from charlm.inference import NumpyEngine  # noqa: E402
 
 
 def checkpoints() -> dict[str, Checkpoint]:
-    """One of each kind of tokenizer, cell, and sequence; the first two can be resumed."""
+    """One of each kind of tokenizer, cell, and sequence; those that are trained can be resumed."""
     cats = "The cat was full.\nThe cats were full.\n" * 9
     tiny = {"hidden_size": 4, "embedding_size": 3, "batch_size": 2, "bptt": 8, "steps": 4}
     small = {"hidden_size": 4, "embedding_size": 3}
@@ -33,6 +33,10 @@ def checkpoints() -> dict[str, Checkpoint]:
         ),
         "gru-unigram": random_checkpoint("gru", tokenizer="unigram", per_line=True, **small),
         "lstm-bpe": random_checkpoint("lstm", tokenizer="bpe", **small),
+        "rnn-relu": random_checkpoint("rnn-relu", 2, **small),
+        "gru-simple-lines": random_checkpoint("gru-simple", per_line=True, **small),
+        "gru-reset-before": random_checkpoint("gru-reset-before", 2, **small),
+        "lstm-peephole": train(corpus_of(cats), **tiny, cell="lstm-peephole").checkpoint(),
     }
 
 

@@ -1,11 +1,13 @@
 """`make torture`: every trial, in two hours on two cores; prints a table of counts and failures.
 
+A failure is something lost (a model, a step), silent (damage that nobody was told of), a crash (a
+traceback, a dead process, memory without bound) or wrong (a figure, a text, a message).
 `--share 0.02` makes 2 % of each row's trials, `--rows kill resume` some rows alone.
 """
 
 import argparse
 import os
-import random
+import resource
 import sys
 import tempfile
 import time
@@ -21,8 +23,10 @@ Result = tuple[int, list[str]]
 
 def resume(share: float, folder: Path) -> Result:
     from torture.crashes import stops
+    from torture.stopping import every_step
 
-    return stops(part(200, share), 1, folder)
+    processes = stops(part(200, share), 1, folder)
+    return added(processes, every_step(share, folder))
 
 
 def kill(share: float, folder: Path) -> Result:
@@ -39,9 +43,8 @@ def save_faults(share: float, folder: Path) -> Result:
 
     folder.mkdir()
     alone = save_faults(random_checkpoint(), random_checkpoint(tokenizer="words"), folder)
-    kinds = FAULTS if share == 1 else FAULTS[:1]
-    training = faults(folder / "training", kinds)
-    return alone[0] + training[0], alone[1] + training[1]
+    kinds, most = (FAULTS, 5) if share == 1 else (FAULTS[:1], 1)
+    return added(alone, faults(folder / "training", kinds, most=most))
 
 
 def signals(share: float, folder: Path) -> Result:
@@ -54,11 +57,8 @@ def damage(share: float, folder: Path) -> Result:
     from torture.damage import refusals
 
     folder.mkdir()
-    tried, failures = 0, []
-    for golden in goldens()[:1] if share < 1 else goldens()[:2]:
-        more, found = refusals(golden, folder, share, 1)
-        tried, failures = tried + more, failures + found
-    return tried, failures
+    resumable = next(golden for golden in goldens() if b"resume.state.0.0" in golden)
+    return added(refusals(goldens()[0], folder, share, 1), refusals(resumable, folder, share, 1))
 
 
 def malformed(share: float, folder: Path) -> Result:
@@ -69,13 +69,17 @@ def malformed(share: float, folder: Path) -> Result:
     folder.mkdir()
     files = dict(foreign())
     for golden in goldens():
-        if b"resume.state.0.0" in golden and b"unigram" not in golden and b"lstm" in golden:
+        if b"resume.state.0.0" in golden and b'\\"lstm\\"' in golden:
             files |= dict(crafted(golden))
         if b"tokenizer.sentencepiece" in golden:
             files |= dict(crafted_subwords(golden))
-    failures = [
-        f"{name}: {wrong}" for name, made in files.items() if (wrong := read(made, folder / "x"))
-    ]
+    failures = []
+    for name, made in files.items():
+        before, began = most_memory(), time.monotonic()
+        if wrong := read(made, folder / "x"):
+            failures.append(f"{name}: {wrong}")
+        if time.monotonic() - began > 1 or most_memory() - before > 500e6:
+            failures.append(f"{name}: more than a second or 500 MB")
     return len(files), failures
 
 
@@ -102,78 +106,29 @@ def text(share: float, folder: Path) -> Result:
     from torture.text import fuzzed, lengths
 
     folder.mkdir()
-    of_lengths, of_bytes = lengths(share, 1), fuzzed(part(50_000, share), 1, folder)
-    return of_lengths[0] + of_bytes[0], of_lengths[1] + of_bytes[1]
+    return added(lengths(share, 1), fuzzed(part(50_000, share), 1, folder))
 
 
 def tokenizers(share: float, folder: Path) -> Result:
-    from conftest import TOKENIZER_TEXT
-
-    from charlm.tokenizers import train_tokenizer
+    from torture.unicode import round_trips
 
     del folder
-    draw, failures, tried = random.Random(1), [], 0
-    scalars = [*range(0xD800), *range(0xE000, 0x110000)]
-    sizes = {"unigram": 330, "bpe": 330}
-    known = {
-        kind: train_tokenizer(kind, [TOKENIZER_TEXT], 1, sizes.get(kind))
-        for kind in ("bytes", "unigram", "bpe")
-    }
-    known["characters"] = train_tokenizer("characters", ["".join(map(chr, scalars))])
-    special = ["<EOS>", "<UNK>", "\u2581", "\ufeff", "\0", "\r\n", "  "]
-    texts = [chr(code) for code in scalars[:: max(1, round(1 / share))]]
-    texts += [f"a {character}b" for character in texts]
-    for _ in range(part(100_000, share)):
-        pieces = [chr(draw.choice(scalars)) for _ in range(draw.randrange(12))]
-        texts.append("".join([*pieces, *draw.choices(special, k=draw.randrange(3))]))
-    for kind, tokenizer in known.items():
-        for string in texts:
-            tried += 1
-            ids = tokenizer.encode(string).tolist()
-            decoder = tokenizer.decoder()
-            fed = "".join(map(decoder.feed, ids)) + decoder.finish()
-            if not string == fed == tokenizer.decode(ids):
-                failures.append(f"{kind}: {string!r} became {fed!r}")
-    return tried, failures
+    return round_trips(share, part(100_000, share), 1)
 
 
 def memory(share: float, folder: Path) -> Result:
-    from torture.memory import growth
+    from torture.memory import growth, one_line
 
     folder.mkdir()
     sizes = (1.0, 2.0, 4.0) if share == 1 else (0.05, 0.1, 0.2)
-    return growth(folder, sizes, 90)
+    return added(growth(folder, sizes, 40), one_line(folder, sizes[0], 40))
 
 
 def not_finite(share: float, folder: Path) -> Result:
-    import math
-
-    import torch
-    from conftest import corpus_of, fixed_machine
-
-    from charlm.checkpoint import load, save
-    from charlm.run import begin
+    from torture.injections import injections
 
     folder.mkdir()
-    draw, failures = random.Random(1), []
-    injected, healthy = part(50, share), part(20, share)
-    chosen = {"hidden_size": 8, "embedding_size": 4, "batch_size": 3, "bptt": 8, "steps": 40}
-    for number in range(injected + healthy):
-        run = begin(
-            corpus_of("The cat was full.\n" * 30), fixed_machine(), {**chosen, "seed": number}
-        )
-        when = draw.randrange(40) if number < injected else -1
-        value = draw.choice([math.nan, math.inf, -math.inf])
-        for step, _ in enumerate(run.training.run()):
-            if step == when:
-                weights = draw.choice(list(run.training.model.parameters())).view(-1)
-                with torch.no_grad():
-                    weights[draw.randrange(len(weights))] = value
-            save(folder / "model", run.checkpoint())
-        load(folder / "model")
-        if run.training.place["failures"] != (number < injected):
-            failures.append(f"run {number}: {run.training.place['failures']} failures told")
-    return injected + healthy, failures
+    return injections(part(50, share), part(20, share), folder)
 
 
 def two_at_once(share: float, folder: Path) -> Result:
@@ -185,11 +140,25 @@ def two_at_once(share: float, folder: Path) -> Result:
     starts = two_at_once(part(100, share), 1, folder)
     checkpoints = random_checkpoint(), random_checkpoint(tokenizer="words")
     reads = read_while_saving(*checkpoints, part(1000, share), folder)
-    return starts[0] + reads[0], starts[1] + reads[1]
+    return added(starts, reads)
+
+
+def figures(share: float, folder: Path) -> Result:
+    from torture.figures import laws
+
+    del folder
+    return laws(part(2000, share), 1)
+
+
+def locales(share: float, folder: Path) -> Result:
+    from torture.streams import every_way
+
+    folder.mkdir()
+    return every_way(max(share, 0.02), 1, folder)
 
 
 def pytest_rows(*paths: str) -> Callable[[float, Path], Result]:
-    """Rows that are whole as they stand among the tests: folders, terminal, locales, figures."""
+    """Rows that are whole as they stand among the tests."""
 
     def row(share: float, folder: Path) -> Result:
         import re
@@ -204,30 +173,42 @@ def pytest_rows(*paths: str) -> Callable[[float, Path], Result]:
     return row
 
 
-ROWS: dict[str, Callable[[float, Path], Result]] = {
-    "kill": kill,
-    "fuzz": fuzz,
-    "resume": resume,
-    "signals": signals,
-    "save-faults": save_faults,
-    "two-at-once": two_at_once,
-    "memory": memory,
-    "tokenizers": tokenizers,
-    "damage": damage,
-    "malformed": malformed,
-    "text": text,
-    "not-finite": not_finite,
-    "order-and-folders": pytest_rows("tests/test_reliability.py"),
-    "errors-and-locales": pytest_rows("tests/cli/test_errors.py"),
-    "terminal": pytest_rows("tests/cli/test_terminal.py"),
-    "figures": pytest_rows("tests/test_scoring.py", "tests/test_inference.py"),
-    "older-files": pytest_rows("tests/test_golden.py"),
+# The longest two come first, so that they run side by side.
+ROWS: dict[str, tuple[str, Callable[[float, Path], Result]]] = {
+    "kill": ("lost", kill),
+    "fuzz": ("crashes", fuzz),
+    "memory": ("crashes", memory),
+    "resume": ("lost", resume),
+    "signals": ("lost", signals),
+    "save-faults": ("lost", save_faults),
+    "two-at-once": ("lost", two_at_once),
+    "tokenizers": ("wrong", tokenizers),
+    "locales": ("crashes", locales),
+    "figures": ("wrong", figures),
+    "damage": ("silent", damage),
+    "malformed": ("silent", malformed),
+    "text": ("crashes", text),
+    "not-finite": ("lost", not_finite),
+    "order-and-folders": ("lost", pytest_rows("tests/test_reliability.py")),
+    "messages": ("wrong", pytest_rows("tests/cli/test_errors.py", "tests/test_text.py")),
+    "terminal": ("crashes", pytest_rows("tests/cli/test_terminal.py")),
+    "older-files": ("lost", pytest_rows("tests/test_golden.py")),
 }
 
 
 def part(count: int, share: float) -> int:
     """A share of a count, at least 2."""
     return max(2, round(count * share))
+
+
+def added(*results: Result) -> Result:
+    """The trials and the failures of several kinds."""
+    return sum(tried for tried, _ in results), [one for _, failed in results for one in failed]
+
+
+def most_memory() -> int:
+    """The most that this process has taken so far, in bytes."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def goldens() -> list[bytes]:
@@ -240,7 +221,7 @@ def timed(name: str, share: float, folder: Path) -> tuple[str, int, list[str], f
     """A row's result; a row that breaks off has failed."""
     began = time.monotonic()
     try:
-        tried, failures = ROWS[name](share, folder)
+        tried, failures = ROWS[name][1](share, folder)
     except Exception as error:
         tried, failures = 0, [f"{type(error).__name__}: {error}"]
     return name, tried, failures, time.monotonic() - began
@@ -252,20 +233,22 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     options = parser.parse_args()
-    print(f"{'row':<20} {'tried':>10} {'failed':>7} {'seconds':>8}", flush=True)
-    failed = 0
+    print(f"{'row':<20} {'tried':>10} {'failed':>7}          {'seconds':>8}", flush=True)
+    totals = dict.fromkeys(("lost", "silent", "crashes", "wrong"), 0)
     with tempfile.TemporaryDirectory() as place, ProcessPoolExecutor(2) as pool:
         waiting = [
             pool.submit(timed, name, options.share, Path(place) / name) for name in options.rows
         ]
         for result in waiting:
             name, tried, failures, seconds = result.result()
-            failed += len(failures)
-            print(f"{name:<20} {tried:>10,} {len(failures):>7,} {seconds:>8.0f}", flush=True)
-            for failure in failures[:5]:
-                print(f"    {failure[:500]}", flush=True)
-    print(f"{'all':<20} {'':>10} {failed:>7,}")
-    return 1 if failed else 0
+            kind = ROWS[name][0]
+            totals[kind] += len(failures)
+            print(f"{name:<20} {tried:>10,} {len(failures):>7,} {kind:<8} {seconds:>8.0f}")
+            print(
+                *(f"    {failure[:500]}\n" for failure in failures[:5]), sep="", end="", flush=True
+            )
+    print(", ".join(f"{count:,} {kind}" for kind, count in totals.items()))
+    return 1 if any(totals.values()) else 0
 
 
 if __name__ == "__main__":

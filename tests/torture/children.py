@@ -23,11 +23,11 @@ class Faulty:
     """The module `os` for charlm.atomic, with a fault at the n-th of its calls (from 0).
 
     kind: "kill" before the call, "kill later" in the middle of a write or after another call,
-    "short" for a write that takes half, or the name of an errno. `times` faults follow each other.
+    "short" for a write that takes half, or the name of an errno. only: count calls of this name.
     """
 
-    def __init__(self, kind: str, at: int, times: int = 1) -> None:
-        self._kind, self._at, self._times = kind, at, times
+    def __init__(self, kind: str, at: int, only: str = "") -> None:
+        self._kind, self._at, self._only = kind, at, only
         self.calls: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -36,9 +36,9 @@ class Faulty:
             return function
 
         def call(*arguments: Any, **options: Any) -> Any:
-            here = len(self.calls)
+            here = self.calls.count(name) if self._only else len(self.calls)
             self.calls.append(name)
-            if self._at <= here < self._at + self._times:
+            if here == self._at and self._only in ("", name):
                 return self._fault(name, function, arguments, options)
             return function(*arguments, **options)
 
@@ -89,7 +89,7 @@ class Child:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
-def start(arguments: list[str], log: Path, fault: tuple[str, int, int] | None = None) -> Child:
+def start(arguments: list[str], log: Path, fault: tuple[str, int, str] | None = None) -> Child:
     """Runs `charlm` with these arguments; stderr goes into the log."""
     log.unlink(missing_ok=True)
     process = CONTEXT.Process(target=_run, args=(arguments, str(log), fault))
@@ -97,7 +97,7 @@ def start(arguments: list[str], log: Path, fault: tuple[str, int, int] | None = 
     return Child(process, log)
 
 
-def _run(arguments: list[str], log: str, fault: tuple[str, int, int] | None) -> None:
+def _run(arguments: list[str], log: str, fault: tuple[str, int, str] | None) -> None:
     import sys
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -1,4 +1,4 @@
-"""The most memory that a command takes on files of 1, 2 and 4 GB."""
+"""The most memory that a command takes on files of 1, 2 and 4 GB, and on a line of 1 GB."""
 
 import subprocess
 import sys
@@ -69,3 +69,28 @@ def growth(folder: Path, sizes: tuple[float, ...], seconds: float) -> tuple[int,
         if max(most) > GIGABYTE or max(most) - min(most) > 50e6:
             failures.append(f"{command}: {shown} MB")
     return tried, failures
+
+
+def one_line(folder: Path, gigabytes: float, seconds: float) -> tuple[int, list[str]]:
+    """A file without a line end: by line, too, it takes less than 1 GB."""
+    text, model = folder / "line.txt", str(folder / "model.safetensors")
+    with open(text, "wb") as file:
+        for _ in range(int(gigabytes * 1000)):
+            file.write(b"The cat, " * (10**6 // 9))
+    failures = []
+    commands = {
+        "train": [str(text), *SMALL.split(), "--steps", "20", "-o", str(folder / "line.st")],
+        "train --per-line": [
+            *(str(text), "--per-line", *SMALL.split(), "--steps", "3"),
+            *("-o", str(folder / "lines.st")),
+        ],
+        "eval": [model, str(text)],
+        "score": [model, "-f", str(text)],
+    }
+    for name, arguments in commands.items():
+        most = most_memory([name.split()[0], *arguments], seconds)
+        print(f"      {name}, one line: {most / 1e6:,.0f} MB", file=sys.stderr)
+        if most > GIGABYTE:
+            failures.append(f"{name}, one line: {most / 1e6:,.0f} MB")
+    text.unlink()
+    return len(commands), failures
