@@ -4,6 +4,7 @@ import html
 import itertools
 import math
 import re
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from hypothesis import strategies as st
 from charlm.api import Model
 from charlm.config import CELLS
 from charlm.errors import OptionError, TextError
-from charlm.inspection import colours, features, matching
-from charlm.inspection.activations import Cell, blocks, trace
+from charlm.inspection import activations, colours, features, matching
+from charlm.inspection.activations import Block, Cell, blocks, trace
 from charlm.inspection.features import FEATURES, matches, of_tokens
 from charlm.inspection.finding import Correlation, Ranks, find
 from charlm.inspection.gates import GATES_OF, gate_values, saturation
@@ -117,6 +118,19 @@ def test_a_line_does_not_know_the_line_before_it() -> None:
     both = trace(model.engine, passage_of(model, "cat\nfish\n").ids, Cell(1, 3))
     alone = trace(model.engine, passage_of(model, "fish\n").ids, Cell(1, 3))
     np.testing.assert_array_equal(both[4:], alone)
+
+
+def test_a_trace_keeps_no_more_than_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.zeros((256, 512), np.float32)
+    many = [Block(0, np.zeros(256, np.intp), [], [(values,)])] * 40
+    monkeypatch.setattr(activations, "blocks", lambda *_: iter(many))
+    engine = model_of(cell="gru").engine
+    tracemalloc.start()
+    traced = trace(engine, np.zeros(1, np.intp), Cell(1, 1))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(traced) == 40 * 256
+    assert peak < 4 * values.nbytes  # of 40 times as much
 
 
 def test_an_lstm_shows_its_memory_and_others_their_state() -> None:
@@ -226,15 +240,20 @@ def test_a_score_is_the_same_with_and_without_its_map(cat_model: Model) -> None:
 # Colours
 
 
-@pytest.mark.parametrize("scale", [colours.sequential, colours.diverging])
+SEQUENTIAL = (colours.sequential, colours.sequential_on_light)
+DIVERGING = (colours.diverging, colours.diverging_on_dark)
+
+
+@pytest.mark.parametrize("scale", [*SEQUENTIAL, *DIVERGING])
 def test_equal_steps_look_equal(scale: Any) -> None:
-    for low, high in ((0.0, 1.0), (-1.0, 0.0)) if scale is colours.diverging else ((0.0, 1.0),):
+    for low, high in ((0.0, 1.0), (-1.0, 0.0)) if scale in DIVERGING else ((0.0, 1.0),):
         ramp = [colours.to_oklab(scale(low + (high - low) * k / 21)) for k in range(22)]
         steps = [colours.difference(one, other) for one, other in itertools.pairwise(ramp)]
         assert max(steps) < 1.35 * min(steps)  # 8 bits a colour round
 
 
-def test_the_scale_rises_in_lightness_for_every_eye() -> None:
+@pytest.mark.parametrize("scale", SEQUENTIAL)
+def test_the_scale_changes_in_lightness_alike_for_every_eye(scale: Any) -> None:
     """Viénot, Brettel and Mollon 1999: what is left of a colour without one kind of cone."""
     blindness = {
         "red": ((0.11238, 0.88762, 0.0), (0.11238, 0.88762, 0.0), (0.00401, -0.00401, 1.0)),
@@ -243,18 +262,20 @@ def test_the_scale_rises_in_lightness_for_every_eye() -> None:
     for matrix in blindness.values():
         seen = []
         for k in range(22):
-            light = [(part / 255) ** 2.2 for part in colours.sequential(k / 21)]
+            light = [(part / 255) ** 2.2 for part in scale(k / 21)]
             mixed = [sum(a * b for a, b in zip(row, light, strict=True)) for row in matrix]
             coded = tuple(round(255 * min(max(part, 0), 1) ** (1 / 2.2)) for part in mixed)
             seen.append(colours.to_oklab(coded))  # type: ignore[arg-type]
         steps = [colours.difference(one, other) for one, other in itertools.pairwise(seen)]
         assert min(steps) > 0.5 * max(steps)
-        assert all(one[0] < other[0] for one, other in itertools.pairwise(seen))
+        rises = [other[0] > one[0] for one, other in itertools.pairwise(seen)]
+        assert rises == [scale is colours.sequential] * 21
 
 
 def test_text_can_be_read_on_every_colour() -> None:
     for k in range(-20, 21):
-        for colour in (colours.sequential(k / 20), colours.diverging(k / 20)):
+        for scale in (*SEQUENTIAL, *DIVERGING):
+            colour = scale(k / 20)
             assert colours.contrast(colour, colours.ink(colour)) >= 4.5  # WCAG 2, AA
 
 

@@ -1,6 +1,7 @@
 """The report's page in a real Chromium: what it shows, how it is worked, and what it never does."""
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from conftest import cat_sentences, corpus_of, train
 
 from charlm.api import Model
 from charlm.extras import report
+from charlm.inspection import colours
 from charlm.inspection.activations import Cell, trace
 from charlm.inspection.matching import match
 from charlm.inspection.surprise import MOST_BITS
@@ -144,14 +146,17 @@ def token(browser: Any, t: int) -> Any:
     return find(browser, f'#text [data-t="{t}"]')
 
 
-def tab_to_text(browser: Any) -> None:
-    """Tabs from the page's beginning until a character has the focus."""
-    inside = "return document.activeElement.closest('#text [role=option]') !== null"
+def tab_to(browser: Any, selector: str) -> None:
+    """Tabs on until something that the selector means has the focus."""
     for _ in range(60):
         press(browser, "TAB")
-        if browser.execute_script(inside):
+        if browser.execute_script(f"return document.activeElement.matches('{selector}')"):
             return
-    raise AssertionError("the text cannot be tabbed to")
+    raise AssertionError(f"{selector} cannot be tabbed to")
+
+
+def tab_to_text(browser: Any) -> None:
+    tab_to(browser, "#text [role=option]")
 
 
 def focused(browser: Any) -> int:
@@ -269,6 +274,53 @@ def test_the_browser_of_cells(opened: Open, made: report.Report, model: Model) -
     assert f"cell {name} " not in find(browser, "#legend").text
     find(browser, "#cell").send_keys("2:5")
     assert "cell 2:5" in find(browser, "#legend").text
+
+
+def test_all_of_it_can_be_worked_by_keyboard_alone(opened: Open) -> None:
+    """Tab, arrows, Enter and Escape: no pointer is moved."""
+    browser = opened()
+    press(browser, "TAB", "ENTER")  # the link that skips to the text
+    tab_to_text(browser)
+    press(browser, *["ARROW_RIGHT"] * 4)
+    press(browser, "ARROW_RIGHT", "ARROW_RIGHT", shift=True)
+    assert places(browser)
+    tab_to(browser, "#cell")
+    for number in (1, 2, 3):
+        press(browser, "ARROW_DOWN")
+        assert find(browser, "#cell").get_property("selectedIndex") == number
+    assert find(browser, "input[value=cell]").is_selected()
+    tab_to(browser, "#found button")
+    press(browser, "ENTER")
+    assert "cell " in find(browser, "#legend").text
+    tab_to(browser, "#threshold")
+    before = find(browser, "#span-cells").text
+    press(browser, *["ARROW_DOWN"] * 5)
+    assert find(browser, "#span-cells").text != before
+    tab_to(browser, "#places button")
+    press(browser, "ENTER")
+    assert find(browser, "input[value=matches]").is_selected()
+    press(browser, "ESCAPE")
+    assert not places(browser)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_follow_the_scheme(opened: Open, scheme: str) -> None:
+    browser = opened(scheme=scheme)
+    dark = scheme == "dark"
+    shades = colours.sequential if dark else colours.sequential_on_light
+    levels = colours.diverging_on_dark if dark else colours.diverging
+    shade = int(token(browser, 7).get_attribute("class").removeprefix("s"))
+    assert background(browser, 7) == shades(shade / 32)
+    find(browser, "input[value=cell]").click()
+    level = int(token(browser, 7).get_attribute("class").removeprefix("c"))
+    assert background(browser, 7) == levels((2 * level + 1) / 16 - 1)
+
+
+def background(browser: Any, t: int) -> tuple[int, ...]:
+    shown = browser.execute_script(
+        "return getComputedStyle(arguments[0]).backgroundColor", token(browser, t)
+    )
+    return tuple(map(int, re.findall(r"\d+", shown)))
 
 
 def places(browser: Any) -> list[tuple[int, int]]:

@@ -67,7 +67,7 @@ def draw(chart: Chart) -> Drawn:
         [(x_scale(x), y_scale(y)) for x, y in line.points if y > 0 or not chart.log_y]
         for line in chart.lines
     ]
-    heights = spread([points[-1][1] if points else 0.0 for points in placed], LABEL)
+    heights = spread([points[-1][1] if points else 0.0 for points in placed], LABEL, TOP)
     return Drawn(
         chart,
         x_scale.ticks(5),
@@ -150,20 +150,23 @@ def written(value: float, power: bool = False) -> str:
     return f"{value:g}"
 
 
-def spread(places: Sequence[float], least: float) -> list[float]:
-    """The places moved as little as makes neighbours `least` apart, in the same order.
+def spread(places: Sequence[float], least: float, low: float = -math.inf) -> list[float]:
+    """The places moved as little as makes neighbours `least` apart, in the same order, from low on.
 
     >>> spread([10.0, 12.0, 40.0], 6)
     [8.0, 14.0, 40.0]
+    >>> spread([10.0, 12.0, 40.0], 6, 9)
+    [9.0, 15.0, 40.0]
     """
     order = sorted(range(len(places)), key=lambda k: places[k])
     groups: list[tuple[float, int]] = []  # middle and size of labels that stand close together
     for k in order:
-        middle, size = places[k], 1
+        middle, size = max(places[k], low), 1
         while groups and middle - groups[-1][0] < (size + groups[-1][1]) / 2 * least:
             other, others = groups.pop()
             middle = (middle * size + other * others) / (size + others)
             size += others
+            middle = max(middle, low + (size - 1) / 2 * least)
         groups.append((middle, size))
     flat = [middle + (k - (size - 1) / 2) * least for middle, size in groups for k in range(size)]
     moved = [0.0] * len(places)

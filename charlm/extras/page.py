@@ -7,6 +7,7 @@ through jinja2's escaping, the script's data through JSON's. Knows reports; meas
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
@@ -16,6 +17,7 @@ from charlm.extras.reading import LEVELS, shown
 from charlm.extras.report import Report
 from charlm.extras.temperatures import Written
 from charlm.inspection import colours
+from charlm.inspection.colours import Colour
 from charlm.inspection.surprise import MOST_BITS
 from charlm.novelty import LENGTHS
 
@@ -78,9 +80,15 @@ def _json(values: dict[str, Any]) -> str:
 
 
 def _palette() -> str:
-    """A rule for each shade of surprise (s0, …) and each level of a cell (c0, …)."""
-    shades = [colours.sequential(k / (SHADES - 1)) for k in range(SHADES)]
-    levels = [colours.diverging((2 * k + 1) / LEVELS - 1) for k in range(LEVELS)]
+    """Rules for the shades of surprise (s0, …) and the levels of a cell (c0, …), light and dark."""
+    light = _rules(colours.sequential_on_light, colours.diverging)
+    dark = _rules(colours.sequential, colours.diverging_on_dark)
+    return f"{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n"
+
+
+def _rules(shade: Callable[[float], Colour], level: Callable[[float], Colour]) -> str:
+    shades = [shade(k / (SHADES - 1)) for k in range(SHADES)]
+    levels = [level((2 * k + 1) / LEVELS - 1) for k in range(LEVELS)]
     return "".join(
         f".{letter}{k}{{background:{colours.hexadecimal(colour)};"
         f"color:{colours.hexadecimal(colours.ink(colour))}}}\n"
@@ -131,12 +139,12 @@ def _gates(report: Report) -> list[tuple[Drawn, str]]:
     """For each gate a dot for each cell, and how many cells are at an end 90 % of the time."""
     found = []
     for one in report.saturation:
-        points = list(zip(one.left.tolist(), one.right.tolist(), strict=True))
+        points = list(zip(one.right.tolist(), one.left.tolist(), strict=True))
         title = f"Layer {one.layer}, {one.gate} gate"
         chart = Chart(
             title,
-            "share of time below 0.1",
             "share of time above 0.9",
+            "share of time below 0.1",
             [Line("", points, dots=True)],
             x_range=(0.0, 1.0),
             y_range=(0.0, 1.0),

@@ -11,9 +11,13 @@ from functools import cache
 Colour = tuple[int, int, int]  # sRGB, 0 to 255
 Oklab = tuple[float, float, float]  # lightness, green to red, blue to yellow
 
-SURPRISE: tuple[Oklab, Oklab] = ((0.30, -0.01, -0.09), (0.93, -0.03, 0.13))  # little, much
-NEGATIVE: tuple[Oklab, Oklab] = ((0.95, 0.0, 0.0), (0.50, -0.03, -0.13))  # 0, −1
-POSITIVE: tuple[Oklab, Oklab] = ((0.95, 0.0, 0.0), (0.58, 0.08, 0.11))  # 0, +1
+Ends = tuple[Oklab, Oklab]
+SURPRISE: Ends = ((0.30, -0.01, -0.09), (0.93, -0.03, 0.13))  # little, much
+SURPRISE_ON_LIGHT: Ends = ((0.98, 0.0, 0.01), (0.55, 0.08, 0.115))
+NEGATIVE: Ends = ((0.95, 0.0, 0.0), (0.50, -0.03, -0.13))  # 0, −1
+POSITIVE: Ends = ((0.95, 0.0, 0.0), (0.58, 0.08, 0.11))  # 0, +1
+NEGATIVE_ON_DARK: Ends = ((0.25, 0.0, -0.01), (0.74, -0.04, -0.11))
+POSITIVE_ON_DARK: Ends = ((0.25, 0.0, -0.01), (0.76, 0.06, 0.13))
 STEPS = 64  # colours of a scale
 
 
@@ -29,6 +33,16 @@ def sequential(share: float) -> Colour:
 def diverging(value: float) -> Colour:
     """The colour of a value from −1 (blue) through 0 (nearly white) to 1 (orange)."""
     return _on_line(NEGATIVE if value < 0 else POSITIVE, _step(abs(value)))
+
+
+def sequential_on_light(share: float) -> Colour:
+    """For a light page, on which little should look like paper: nearly white to dark orange."""
+    return _on_line(SURPRISE_ON_LIGHT, _step(share))
+
+
+def diverging_on_dark(value: float) -> Colour:
+    """For a dark page, on which 0 should look like the page: blue, nearly black, orange."""
+    return _on_line(NEGATIVE_ON_DARK if value < 0 else POSITIVE_ON_DARK, _step(abs(value)))
 
 
 def ink(colour: Colour) -> Colour:
@@ -89,7 +103,7 @@ def _step(share: float) -> int:
 
 
 @cache
-def _on_line(ends: tuple[Oklab, Oklab], step: int) -> Colour:
+def _on_line(ends: Ends, step: int) -> Colour:
     share = step / (STEPS - 1)
     lightness, a, b = (low + share * (high - low) for low, high in zip(*ends, strict=True))
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3

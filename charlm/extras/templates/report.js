@@ -109,7 +109,7 @@ function legend() {
     if (greatest === undefined) {
       return say(`context is kept for the first ${data.contexts.greatest.length} tokens`);
     }
-    for (let k = 0; k <= 4; k++) add((greatest * k / 4).toPrecision(2), shade(k / 4));
+    for (let k = 0; k <= 4; k++) add(k ? (greatest * k / 4).toPrecision(2) : "0", shade(k / 4));
     say("nats: how strongly each earlier character bears on the framed one (gradient × input)");
   } else {
     say(span ? `${places.length} other places where most of the same cells are on` : "select a span");
@@ -301,6 +301,7 @@ function addCells() {
     const row = make("tr");
     const head = make("th", feature);
     head.scope = "row";
+    head.append(" ", make("small", found.measure));
     const buttons = make("td");
     for (const { cell: name, heldOut, rising } of found.cells) {
       if (!rows.has(name)) continue;
@@ -309,15 +310,15 @@ function addCells() {
       button.addEventListener("click", () => showCell(rows.get(name)));
       buttons.append(button);
     }
-    row.append(head, make("td", found.measure), buttons,
-      make("td", found.shuffled.toFixed(2), "number"));
+    row.append(head, buttons, make("td", found.shuffled.toFixed(2), "number"));
     return row;
   }));
 }
 
 function showCell(row) {
   cell = row;
-  element("cell").value = row;
+  const list = element("cell"); // a cell found twice stands there twice: the one chosen stays
+  if (Number(list.value) !== row) list.value = row;
   setView("cell");
   describe(current);
 }
@@ -397,7 +398,7 @@ function tellMatches(names) {
     button.type = "button";
     button.append(make("mark", joined(place.begin, place.end)),
       joined(place.end, place.end + 18),
-      make("small", `${place.shared} of ${names.length} cells, ${place.others} others`));
+      make("small", `${place.shared} of ${names.length} cells, ${place.others} ${place.others === 1 ? "other" : "others"}`));
     button.addEventListener("click", () => {
       setView("matches");
       go(place.begin);
