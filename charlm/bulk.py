@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from charlm.config import ModelConfig
 from charlm.inference import Array, Ids, State
+from charlm.memory import keep_freed
 from charlm.model import LanguageModel
 
 
@@ -30,6 +31,7 @@ class TorchEngine:
         """An engine for the weights of a checkpoint; device "auto" is a GPU where there is one."""
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        keep_freed()
         model = LanguageModel(config)
         model.load_weights(weights)
         return cls(model.to(device).eval())

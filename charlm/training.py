@@ -17,6 +17,7 @@ from torch.nn import functional
 from charlm.config import TrainConfig
 from charlm.corpus import Corpus
 from charlm.errors import CheckpointError, TrainingError
+from charlm.memory import keep_freed
 from charlm.model import LanguageModel, State
 from charlm.optimiser import Optimiser, copies, rate_share, tensor_of
 from charlm.progress import Progress, Tally
@@ -46,6 +47,7 @@ class Training:
         started: float | None = None,
     ) -> None:
         torch.set_num_threads(config.threads)
+        keep_freed()
         self.config, self.model = config, model
         self.best = copies(model)  # the weights of the best validation so far
         self.history: list[dict[str, Any]] = []
@@ -57,9 +59,8 @@ class Training:
         self._validation = Validation(corpus.valid)
         self._state: State | None = None
         self._masks = torch.Generator()
-        self._tally = Tally()
+        self._tally, self._stopping = Tally(), False
         self._began = time.monotonic() if started is None else started
-        self._stopping = False
         self._notice: str | None = None  # what the next record is to say
         self.place: dict[str, Any] = {
             "step": 0,

@@ -20,6 +20,7 @@ FLOORS = {
     "": 0,  # charlm itself: its version; the public names are imported on first use
     "errors": 0,
     "config": 0,
+    "memory": 0,
     "sources": 1,
     "text": 1,
     "tokenizers": 1,
