@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import json
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -105,12 +106,16 @@ def draw(curves: Sequence[Curve], path: Path) -> None:
         axes.loglog(curve.values, own, "--", color=COLOURS[1], label="as the arithmetic grows")
         axes.loglog(curve.values, curve.costs, "o-", color=COLOURS[0], label="measured")
         axes.set_xticks(curve.values, [_number(value) for value in curve.values])
-        ticks = round_values(min(*own, *curve.costs), max(*own, *curve.costs))
+        low, high = min(*own, *curve.costs), max(*own, *curve.costs)
+        if high < 2 * low:  # a flat line is to look flat
+            low, high = low / 1.5, high * 1.5
+            axes.set_ylim(low, high)
+        ticks = round_values(low, high)
         axes.set_yticks(ticks, [f"{tick:,.4g}" for tick in ticks])
         axes.minorticks_off()
         axes.set_xlabel(curve.axis)
         axes.set_ylabel(curve.unit)
-        axes.set_title(curve.title, fontsize=9)
+        axes.set_title(textwrap.fill(curve.title, 45), fontsize=9)
         axes.grid(axis="y", color="#dddddd")
     figure.axes[0].legend(fontsize=8, frameon=False)
     figure.savefig(path, metadata={"Software": None})

@@ -261,9 +261,30 @@ def test_what_a_gpu_would_run_runs_on_the_cpu(cats: Path) -> None:
     assert math.isfinite(row.ratio)
 
 
-def test_a_goal_that_no_budget_reaches_is_not_met(cats: Path) -> None:
-    row = gpu.time_to_goal("cpu", (0.03, 0.04), cats, goal=0.0)
-    assert (row.met, row.measured[:3]) == (False, "inf")
+def test_the_least_budget_that_reaches_the_goal_is_shown(
+    cats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def train(text: Path, output: Path, *options: str) -> list[dict[str, float]]:
+        del text, output
+        tried.append(options[-1])
+        nats = 2.0 if len(tried) < 2 else 1.0
+        return [{"valid_nats": nats + 1, "seconds": 7.0}, {"valid_nats": nats, "seconds": 12.0}]
+
+    monkeypatch.setattr(gpu, "train", train)
+    row = gpu.time_to_goal("cpu", (0.2, 0.4, 0.6), cats, goal=1.5)
+    assert (tried, row.met, row.measured[:4]) == (["0.2", "0.4"], True, "12.0")
+    row = gpu.time_to_goal("cpu", (0.2, 0.4), cats, goal=0.5)
+    assert (row.met, row.ratio, row.measured[:3]) == (False, None, "inf")
+
+
+def test_seconds_to_a_goal_are_counted_from_the_beginning_of_training(cat_path: str) -> None:
+    log = [{"valid_nats": nats, "seconds": at} for nats, at in ((None, 90), (3, 95), (2, 99))]
+    first = quality._seconds_to(3.5, log, Path(cat_path))
+    assert 0 < first < 95
+    assert quality._seconds_to(2.5, log, Path(cat_path)) == pytest.approx(first + 4)
+    assert quality._seconds_to(1.5, log, Path(cat_path)) == math.inf
 
 
 def test_without_a_gpu_its_rows_are_there_and_say_so() -> None:
