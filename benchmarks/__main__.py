@@ -31,7 +31,16 @@ LONG = {"quality": 60.0, "time_growth": 30.0, "gpu": 30.0, "defaults": 24 * 60.0
 @click.argument("names", nargs=-1, metavar="[NAME...]", type=click.Choice(sorted(SHORT | LONG)))
 @click.option("--long", "is_long", is_flag=True, help="The long ones: many minutes of training.")
 def main(names: tuple[str, ...], is_long: bool) -> None:
-    """Measure charlm beside its references; all short benchmarks unless NAMEs are given."""
+    """Measure charlm beside its references; all short benchmarks unless NAMEs are given.
+
+    \b
+    NAMEs: quality, training, sampling, scoring, latency, reading, time_growth,
+    memory_growth, sampling_growth, gpu, defaults (long).
+
+    \b
+    Example:
+      python -m benchmarks latency sampling
+    """
     minutes = LONG if is_long else SHORT
     for name in names:
         if name not in minutes:

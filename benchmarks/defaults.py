@@ -200,7 +200,12 @@ def main(
     path: Path,
     redo: bool,
 ) -> None:
-    """Complete the grid, or the texts, budgets and alternatives given."""
+    """Complete the grid, or the texts, budgets and alternatives given.
+
+    \b
+    Example:
+      python -m benchmarks.defaults --text names --minutes 1 --choice larger
+    """
     grid = Grid(path)
     rows = complete(grid, texts or list(TEXTS), budgets or MINUTES, choices or ALTERNATIVES, redo)
     for row in rows:
