@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charlm.corpus import Tokens
+from charlm.corpus import Tokens, places_of
 from charlm.inference import Array, Engine, Ids, State
 from charlm.sequences import WINDOW, sequence_nats
 from charlm.tokenizers import EOS, UNK, Tokenizer
 
+LONG = 2**14  # tokens of a line that is not read side by side with others
 WARM_UP = 256  # steps read before a stream's own, so that its state is not cold
 
 
@@ -172,13 +173,17 @@ NatsAndTargets = Iterator[tuple[Array, Ids]]
 
 
 def _line_nats(engine: Engine, ids: Ids) -> NatsAndTargets:
-    """Sequences of a per-line file, many at a time."""
-    ends = np.flatnonzero(ids == EOS)
+    """Sequences of a per-line file, many at a time; a very long one as a file is read."""
+    ends = places_of(EOS, ids)
     for at in range(0, len(ends) - 1, 2**12):
         block = ends[at : at + 2**12 + 1]
         sequences = [ids[a : b + 1] for a, b in itertools.pairwise(block)]
-        for sequence, nats in zip(sequences, sequence_nats(engine, sequences), strict=True):
+        together = [sequence for sequence in sequences if len(sequence) <= LONG]
+        for sequence, nats in zip(together, sequence_nats(engine, together), strict=True):
             yield nats, sequence[1:]
+        for sequence in sequences:
+            if len(sequence) > LONG:
+                yield from _stream_nats(engine, sequence, 1)
 
 
 def _stream_nats(engine: Engine, ids: Ids, streams: int) -> NatsAndTargets:

@@ -233,6 +233,16 @@ def test_lines_of_a_file_are_sequences_of_their_own() -> None:
     )
 
 
+def test_a_very_long_line_is_read_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model(per_line=True)
+    text = "".join(f"{long_text(n, seed=n)}T" + "\n" for n in (5, 900, 30, 700))
+    expected = model.evaluate(text)
+    monkeypatch.setattr(scoring, "LONG", 100)
+    found = model.evaluate(text)
+    assert found.log_probability == pytest.approx(expected.log_probability, rel=1e-6)
+    assert found.tokens == expected.tokens
+
+
 @pytest.mark.parametrize("streams", [2, 3, 7, 1_000])
 def test_streams_estimate_the_exact_figure(cat_model: Model, cat_text: str, streams: int) -> None:
     exact, estimate = cat_model.evaluate(cat_text), cat_model.evaluate(cat_text, streams=streams)

@@ -10,6 +10,7 @@ import click
 
 from charlm.cli import terminal
 from charlm.cli.options import checkpoint_argument, encoding_option, json_option
+from charlm.errors import TextError
 
 if TYPE_CHECKING:
     from charlm.api import Model
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from charlm.text import Text
 
 BLOCK = 4096  # lines of a file that are read and scored together
+LONGEST = 2**20  # characters of a line
 
 
 class Sentence(NamedTuple):
@@ -104,6 +106,9 @@ def _lines_of(text: "Text") -> Iterator[Sentence]:
                 yield Sentence(f"{text.name}, line {number}", line)
                 done += len(line) + 1
                 waiting.tell(done / text.characters)
+            if len(rest) > LONGEST:
+                where = f"{text.name}, line {number + 1}"
+                raise TextError(f"{where}: longer than {LONGEST:,} characters; try charlm eval")
 
 
 def _check(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ FILES = {
     "text.txt": b"The cat was full.\n" * 30,
     "empty.txt": b"",
     "short.txt": b"a",
+    "long.txt": b"The cat\n" + b"was full" * 2**18,
     "latin.txt": "Größe\n".encode("latin-1") * 20,
     "cut.txt": "Größe".encode()[:3],
     "utf16.txt": "Größe".encode("utf-16"),

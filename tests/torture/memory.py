@@ -85,6 +85,7 @@ def one_line(folder: Path, gigabytes: float, seconds: float) -> tuple[int, list[
             *("-o", str(folder / "lines.st")),
         ],
         "eval": [model, str(text)],
+        "eval --per-line": [str(folder / "lines.st"), str(text)],
         "score": [model, "-f", str(text)],
     }
     for name, arguments in commands.items():

@@ -13,16 +13,16 @@ from pathlib import Path
 TEXT = "The cat was full.\nGröße und Äpfel.\n" * 20
 TRAIN = "--steps 40 --hidden-size 8 --embedding-size 4 --batch-size 3 --bptt 8 --threads 1 --seed 1"
 COMMANDS = {  # whose arguments are ASCII: a locale decides what other bytes of them mean
-    "sample": "sample model --seed 1 --length 200",
-    "score": "score model -f text.txt --json",
-    "eval": "eval model text.txt --json",
-    "info": "info model",
-    "inspect": "inspect model cat",
+    "sample": "sample model.safetensors --seed 1 --length 200",
+    "score": "score model.safetensors -f text.txt --json",
+    "eval": "eval model.safetensors text.txt --json",
+    "info": "info model.safetensors",
+    "inspect": "inspect model.safetensors cat",
     "tokenize": "tokenize text.txt --show 9",
-    "probe": "probe model --pairs pairs.tsv --json",
+    "probe": "probe model.safetensors --pairs pairs.tsv --json",
     "gradients": "gradients text.txt --cell rnn --steps 5 --hidden-size 4 --json",
-    "plot": "plot model -o picture.svg --force",
-    "report": "report model -o page.html --force",
+    "plot": "plot model.safetensors -o picture.svg --force",
+    "report": "report model.safetensors -o page.html --force",
     "train": f"train text.txt {TRAIN} --quiet -o other --force",
 }
 NEEDS = {"plot": "matplotlib", "report": "jinja2"}
@@ -58,7 +58,7 @@ def prepare(folder: Path) -> None:
     (folder / "text.txt").write_text(TEXT, encoding="utf-8")
     pairs = "The cat was full.\tThe cat were full.\nDie Größe.\tDie Größen.\n"
     (folder / "pairs.tsv").write_text(pairs, encoding="utf-8")
-    save(folder / "model", train(corpus_of(TEXT), steps=30).checkpoint())
+    save(folder / "model.safetensors", train(corpus_of(TEXT), steps=30).checkpoint())
 
 
 def run(name: str, locale: str, way: str, folder: Path) -> tuple[int, bytes, str]:
