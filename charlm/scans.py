@@ -34,6 +34,11 @@ def _through_tanh(gradient: Tensor, candidate: Tensor, out: Tensor) -> Tensor:
     return out
 
 
+def _tanh(z: Tensor, out: Tensor) -> Tensor:
+    """tanh(z) = 2σ(2z) − 1; torch.tanh waits for threads of its own and takes ten times longer."""
+    return torch.sigmoid(2 * z, out=out).mul_(2).sub_(1)
+
+
 def _plus_product(added: Tensor, left: Tensor, weight: Tensor) -> Tensor:
     """added + left weight, the factors in the weight's dtype, the sum in that of `added`."""
     if weight.dtype == added.dtype:
@@ -59,7 +64,7 @@ class SimpleGRUScan(torch.autograd.Function):
         for x, gate, c, after in zip(projected, gates, states, states[1:], strict=False):
             z = _plus_product(x, c, weight.T)
             update = torch.sigmoid(z[:, :size], out=gate[:, :size])
-            candidate = torch.tanh(z[:, size:], out=gate[:, size:])
+            candidate = _tanh(z[:, size:], gate[:, size:])
             torch.lerp(c, candidate, update, out=after)
         ctx.save_for_backward(weight, gates, states)
         return states[1:]
@@ -98,8 +103,8 @@ class GRUScan(torch.autograd.Function):
             z = _plus_product(bias, c, weight.T)
             recurrent[t] = z[:, 2 * size :]
             both = torch.add(x[:, : 2 * size], z[:, : 2 * size], out=gate[:, : 2 * size]).sigmoid_()
-            candidate = torch.addcmul(x[:, 2 * size :], both[:, :size], z[:, 2 * size :]).tanh_()
-            gate[:, 2 * size :] = candidate
+            z = torch.addcmul(x[:, 2 * size :], both[:, :size], z[:, 2 * size :])
+            candidate = _tanh(z, gate[:, 2 * size :])
             torch.lerp(candidate, c, both[:, size:], out=states[t + 1])
         ctx.save_for_backward(weight, gates, recurrent, states)
         return states[1:]
@@ -138,7 +143,7 @@ class ResetBeforeGRUScan(torch.autograd.Function):
             both, candidate = gate[:, : 2 * size], gate[:, 2 * size :]
             torch.sigmoid(_plus_product(x[:, : 2 * size], c, of_gates), out=both)
             shown = both[:, :size] * c
-            torch.tanh(_plus_product(x[:, 2 * size :], shown, of_candidate), out=candidate)
+            _tanh(_plus_product(x[:, 2 * size :], shown, of_candidate), candidate)
             torch.lerp(c, candidate, both[:, size:], out=after)
         ctx.save_for_backward(weight, gates, states)
         return states[1:]
@@ -184,10 +189,10 @@ class PeepholeLSTMScan(torch.autograd.Function):
             z = _plus_product(projected[t], a, weight.T).view(gate.shape)
             update = torch.addcmul(z[:, 0], c, of_update, out=gate[:, 0]).sigmoid_()
             forget = torch.addcmul(z[:, 1], c, of_forget, out=gate[:, 1]).sigmoid_()
-            candidate = torch.tanh(z[:, 2], out=gate[:, 2])
+            candidate = _tanh(z[:, 2], gate[:, 2])
             output = torch.addcmul(z[:, 3], c, of_output, out=gate[:, 3]).sigmoid_()
             after = torch.mul(c, forget, out=states[1, t + 1]).addcmul_(update, candidate)
-            torch.mul(torch.tanh(after), output, out=states[0, t + 1])
+            torch.mul(_tanh(after, torch.empty_like(after)), output, out=states[0, t + 1])
         ctx.save_for_backward(weight, peepholes, gates, states)
         return states[0, 1:], states[1, -1].clone()
 
@@ -202,7 +207,7 @@ class PeepholeLSTMScan(torch.autograd.Function):
             update, forget, candidate, output = gates[t].unbind(1)
             d_update, d_forget, d_candidate, d_output = d_z[t].unbind(1)
             d_a = d_a + d_states[t]
-            shown = torch.tanh(c[t + 1])
+            shown = _tanh(c[t + 1], torch.empty_like(d_c))
             _through_sigmoid(d_a * shown, output, d_output)
             d_c = d_c + _through_tanh(d_a * output, shown, torch.empty_like(d_a))
             _through_sigmoid(d_c * candidate, update, d_update)
