@@ -5,6 +5,7 @@ memory, so that a corpus may be larger than memory and nothing is left behind.
 """
 
 import dataclasses
+import mmap
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -51,8 +52,7 @@ class Tokens:
         return max(1, self._count(EOS) - self.per_line)
 
     def _count(self, token: int) -> int:
-        blocks = range(0, len(self.ids), BLOCK)
-        return sum(int(np.count_nonzero(self.ids[at : at + BLOCK] == token)) for at in blocks)
+        return sum(int(np.count_nonzero(block == token)) for _, block in blocks_of(self.ids))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Corpus:
     @property
     def digest(self) -> str:
         """CRC-32 of both parts' tokens: tells whether a text is the same, not who wrote it."""
-        return "".join(f"{zlib.crc32(part.ids.data):08x}" for part in (self.train, self.valid))
+        return f"{_checksum(self.train.ids):08x}{_checksum(self.valid.ids):08x}"
 
 
 def tokenize(documents: Iterable[Iterable[str]], tokenizer: Tokenizer, per_line: bool) -> Tokens:
@@ -94,7 +94,9 @@ def tokenize(documents: Iterable[Iterable[str]], tokenizer: Tokenizer, per_line:
                 characters += len(chunk)
                 size += len(chunk) if chunk.isascii() else len(chunk.encode())
         file.flush()
-        ids = np.memmap(file, dtype, "r") if file.tell() else np.zeros(0, dtype)
+        if not file.tell():
+            return Tokens(np.zeros(0, dtype), 0, 0, per_line)
+        ids = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype)
     return Tokens(ids, characters, size, per_line)
 
 
@@ -165,8 +167,26 @@ def _between(text: Text, start: int, stop: int) -> Iterator[Iterable[str]]:
         at += document.characters
 
 
+def blocks_of(ids: Ids) -> Iterator[tuple[int, Ids]]:
+    """Where each block begins, and the block: once through the tokens, in bounded memory.
+
+    What was read of a mapped file need not stay in memory; it is read again if it is wanted.
+    """
+    mapped = getattr(ids.base, "obj", None)
+    for at in range(0, len(ids), BLOCK):
+        yield at, ids[at : at + BLOCK]
+        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
 def places_of(token: int, ids: Ids) -> npt.NDArray[np.int64]:
     """Where a token is, in bounded memory but for the answer."""
-    blocks = range(0, len(ids), BLOCK)
-    found = [at + np.flatnonzero(ids[at : at + BLOCK] == token) for at in blocks]
+    found = [at + np.flatnonzero(block == token) for at, block in blocks_of(ids)]
     return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def _checksum(ids: Ids) -> int:
+    checksum = 0
+    for _, block in blocks_of(ids):
+        checksum = zlib.crc32(block.data, checksum)
+    return checksum
