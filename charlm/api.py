@@ -22,7 +22,7 @@ from charlm.text import Text, lines_where, text_of
 from charlm.tokenizers import EOS, UNK, Decoder
 from charlm.tokenizers.words import WordDecoder
 
-BULK = 4e12  # floating-point operations above which importing torch pays
+BULK = 3e11  # floating-point operations above which importing torch pays
 
 
 def load(path: str | os.PathLike[str]) -> "Model":
@@ -42,14 +42,18 @@ class Model:
         self.tokenizer = checkpoint.tokenizer
         self.per_line = checkpoint.model.per_line
         self.engine: Engine = NumpyEngine(checkpoint.model, checkpoint.weights)
+        self._bulk: dict[str, Engine] = {}
 
     def engine_for(self, tokens: int, device: str = "auto") -> Engine:
         """The engine that runs this many tokens soonest: torch's pays when they are many."""
         if device in ("auto", "cpu") and 2 * tokens * self.checkpoint.model.parameters < BULK:
             return self.engine
-        from charlm.bulk import TorchEngine
+        if device not in self._bulk:
+            from charlm.bulk import TorchEngine
 
-        return TorchEngine.of(self.checkpoint.model, self.checkpoint.weights, device)
+            made = TorchEngine.of(self.checkpoint.model, self.checkpoint.weights, device)
+            self._bulk[device] = made
+        return self._bulk[device]
 
     def encode(self, text: str, *, on_unknown: str = "error") -> Ids:
         """Token numbers of a text.
@@ -173,7 +177,8 @@ class Model:
         [3, 7]
         """
         eos = self.per_line if eos is None else eos
-        return scoring.score(self.engine, self.tokenizer, texts, given=given, eos=eos)
+        engine = self.engine_for(sum(map(len, texts)) if len(texts) > 1 else 0)
+        return scoring.score(engine, self.tokenizer, texts, given=given, eos=eos)
 
     def token_scores(
         self, text: str, *, given: str = "", eos: bool | None = None
