@@ -45,6 +45,7 @@ test: $(VENV)/ready
 
 # Two hours on two cores; `make torture SHARE=0.02` makes 2 % of the trials.
 torture: $(VENV)/ready
+	-$(BIN)/pip install --quiet --disable-pip-version-check atheris==3.0.0  # guides the fuzzing
 	$(BIN)/python -m tests.torture --share $(or $(SHARE),1)
 
 # At most 30 minutes; the tables go into benchmarks/results/ and, whole, to the terminal.
