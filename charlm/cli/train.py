@@ -100,8 +100,8 @@ TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
 def command(texts: tuple[str, ...], **options: Any) -> None:
     """Train a model on TEXT: files, folders or - for standard input.
 
-    Each file is a sequence of its own, or with --per-line each line. Everything marked [chosen] is chosen from the text's size, the time and the machine. Ctrl-C
-    saves and says how to go on.
+    Each file is a sequence of its own, or with --per-line each line. Everything marked [chosen] is
+    chosen from the text's size, the time and the machine. Ctrl-C saves and says how to go on.
 
     \b
     Example:
