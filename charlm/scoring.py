@@ -139,14 +139,14 @@ Watch = Callable[[float], object]  # is told the share of a task that is done
 def evaluate(engine: Engine, tokens: Tokens, streams: int = 1, watch: Watch | None = None) -> Score:
     """Scores a whole file of tokens.
 
-    One long sequence is read from its beginning to its end with the state carried, or, for speed,
-    as `streams` parts side by side (fewer if they were shorter than 256 tokens), each of which
-    first reads the 256 tokens before it. Per line, every line starts from the zero state.
+    Every sequence starts from the zero state. A file is read from its beginning to its end with
+    the state carried, or, for speed, as `streams` parts side by side (fewer if they were shorter
+    than 256 tokens), each of which first reads the 256 tokens before it.
     """
     parts = (
         _line_nats(engine, tokens.ids)
         if tokens.per_line
-        else _stream_nats(engine, tokens.ids, streams)
+        else _file_nats(engine, tokens.ids, streams)
     )
     total = unseen_total = 0.0
     unseen = done = 0
@@ -170,6 +170,12 @@ def evaluate(engine: Engine, tokens: Tokens, streams: int = 1, watch: Watch | No
 
 
 NatsAndTargets = Iterator[tuple[Array, Ids]]
+
+
+def _file_nats(engine: Engine, ids: Ids, streams: int) -> NatsAndTargets:
+    """One file after the other; their ends are predicted too, but for the last one's."""
+    for a, b in itertools.pairwise([*places_of(EOS, ids[:-1]), max(0, len(ids) - 1)]):
+        yield from _stream_nats(engine, ids[a : b + 1], streams)
 
 
 def _line_nats(engine: Engine, ids: Ids) -> NatsAndTargets:

@@ -233,6 +233,16 @@ def test_lines_of_a_file_are_sequences_of_their_own() -> None:
     )
 
 
+def test_files_of_one_corpus_are_sequences_of_their_own(cat_model: Model) -> None:
+    files = [long_text(900, seed) for seed in range(3)]
+    tokens = tokenize([[text] for text in files], cat_model.tokenizer, per_line=False)
+    ends = [True, True, False]  # the last one's end is not predicted
+    whole = [cat_model.score(text, eos=eos) for text, eos in zip(files, ends, strict=True)]
+    found = evaluate(cat_model.engine, tokens)
+    assert found.tokens == sum(score.tokens for score in whole)
+    assert found.log_probability == pytest.approx(sum(s.log_probability for s in whole), rel=1e-6)
+
+
 def test_a_very_long_line_is_read_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model(per_line=True)
     text = "".join(f"{long_text(n, seed=n)}T" + "\n" for n in (5, 900, 30, 700))
@@ -257,6 +267,7 @@ def test_streams_score_every_event_once(events: int, streams: int) -> None:
     weights = {**checkpoint.weights, "output.weight": checkpoint.weights["output.weight"] * 0}
     engine = NumpyEngine(checkpoint.model, weights)
     ids = np.random.default_rng(events).integers(0, checkpoint.tokenizer.size, events + 1)
+    ids[0] = EOS
     tokens = Tokens(ids, events, events, per_line=False)
     exact, estimate = evaluate(engine, tokens), evaluate(engine, tokens, streams)
     assert estimate.log_probability == pytest.approx(exact.log_probability, rel=1e-6)

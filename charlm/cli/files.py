@@ -29,14 +29,14 @@ def text_argument(given: str, encoding: str) -> "Text":
         text = open_text([given], encoding)
     else:
         text = text_of(given, "the text given")
-        if _looks_like_a_file(given):
+        if looks_like_a_file(given):
             terminal.notice(f"no file is called {given}; this is read as the text itself")
     for remark in text.notices:
         terminal.notice(remark)
     return text
 
 
-def _looks_like_a_file(text: str) -> bool:
+def looks_like_a_file(text: str) -> bool:
     """One word that ends as a text file does, or begins with a folder that is there."""
     if len(text.split()) > 1:
         return False

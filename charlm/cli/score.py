@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from charlm.cli import terminal
+from charlm.cli.files import looks_like_a_file
 from charlm.cli.options import checkpoint_argument, encoding_option, json_option
 from charlm.errors import TextError
 
@@ -77,6 +78,8 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
     if options["ask_next"] and options["per_token"]:
         raise OptionError("give --next or --per-token, one of the two")
     model = load(checkpoint)
+    for text in filter(looks_like_a_file, sentences):
+        terminal.notice(f"{text} is scored as a sentence itself; for the lines of a file give -f")
     given = [Sentence(f'"{text}"', text) for text in sentences]
     if options["ask_next"] or options["per_token"]:
         _show_tokens(model, given or _file_lines(options), options)

@@ -21,6 +21,14 @@ def test_a_mistyped_path_is_noticed(
     assert ran.out
 
 
+def test_score_says_how_the_lines_of_a_file_are_scored(charlm: Any, cat_path: Path) -> None:
+    ran = charlm("score", cat_path, "names.txt", "--on-unknown", "unk")
+    assert ran.err == (
+        "names.txt is scored as a sentence itself; for the lines of a file give -f\n"
+    )
+    assert ran.out
+
+
 @pytest.mark.parametrize("text", ["The cat was full.", "cat", "and/or", "a b.txt", "x." * 3000])
 def test_a_text_is_taken_as_it_is(charlm: Any, cat_path: Path, text: str) -> None:
     assert charlm("inspect", cat_path, text, "--on-unknown", "unk").err == ""
