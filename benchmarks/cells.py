@@ -4,9 +4,9 @@
     python -m benchmarks.cells --speed
 
 For each text and cell: `charlm train` with the hidden size that comes nearest to the parameters
-asked for; everything else is as planned for that time. Writes a Markdown table and JSON with every
-learning curve into benchmarks/results/; --keep leaves checkpoints and logs for `charlm plot`,
-`charlm probe` and `charlm gradients`.
+asked for; everything else is as planned for that time. Writes a Markdown table, a picture and JSON
+with every learning curve into benchmarks/results/; --keep leaves checkpoints and logs for
+`charlm plot`, `charlm probe` and `charlm gradients`.
 """
 
 import datetime
@@ -32,6 +32,8 @@ TEXTS = {
     "tinyshakespeare": SHAKESPEARE,
 }
 EMBEDDING = 64
+COLOURS = ("#0b3c7d", "#c2570c", "#4d8f5b", "#8d5fb0", "#6f6f6f", "#b8860b", "#000000")
+STYLES = ("-", "--", ":", "-.")
 COLUMNS = ["text", "cell", "hidden", "parameters", "characters/s", "steps", "bits per character"]
 
 
@@ -48,7 +50,8 @@ def main(seconds: float, parameters: int, keep: Path | None, only_speed: bool) -
     with tempfile.TemporaryDirectory() as folder:
         records = compare(seconds, parameters, keep or Path(folder))
     remark = f"{seconds:g} s each; the grammar's entropy: {_entropy()}. "
-    _write("cells", COLUMNS, records, remark)
+    stem = _write("cells", COLUMNS, records, remark + "![the seven cells]({stem}.png) ")
+    draw(records, stem.with_suffix(".png"))
 
 
 def _entropy() -> str:
@@ -97,6 +100,34 @@ def hidden_size(cell: str, parameters: int, vocabulary: int) -> int:
     return min(range(1, 4096), key=distance)
 
 
+def draw(records: list[dict[str, Any]], path: Path) -> None:
+    """The validation's course of every cell, a panel for each text, the best named first."""
+    from matplotlib.figure import Figure
+
+    texts = list(dict.fromkeys(record["text"] for record in records))
+    figure = Figure(figsize=(5.0 * len(texts), 3.8), dpi=100, layout="constrained")
+    for number, text in enumerate(texts, 1):
+        axes = figure.add_subplot(1, len(texts), number)
+        drawn = [record for record in records if record["text"] == text]
+        for record in sorted(drawn, key=lambda record: float(record["bits per character"])):
+            style = CELLS.index(record["cell"])
+            label = f"{record['cell']}  {record['bits per character']:.3f}"
+            axes.plot(
+                *zip(*record["curve"], strict=True),
+                STYLES[style % len(STYLES)],
+                color=COLOURS[style % len(COLOURS)],
+                label=label,
+            )
+        least = min(record["bits per character"] for record in drawn)
+        axes.set_ylim(0.97 * least, 1.5 * least)
+        axes.set_title(text, fontsize=10)
+        axes.set_xlabel("seconds")
+        axes.set_ylabel("validation, bits per character")
+        axes.grid(axis="y", color="#dddddd")
+        axes.legend(fontsize=8, frameon=False)
+    figure.savefig(path, metadata={"Software": None})
+
+
 SPEED_COLUMNS = ["cell", "precision", "milliseconds", "times the lstm's speed"]
 
 
@@ -141,7 +172,7 @@ def _step(layer: Any, cell: str, precision: str) -> Callable[[], float]:
     return step
 
 
-def _write(name: str, columns: list[str], records: list[dict[str, Any]], remark: str = "") -> None:
+def _write(name: str, columns: list[str], records: list[dict[str, Any]], remark: str = "") -> Path:
     lines = [columns, ["---"] * len(columns)]
     lines += [[str(record[column]) for column in columns] for record in records]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -150,8 +181,10 @@ def _write(name: str, columns: list[str], records: list[dict[str, Any]], remark:
     stem = ROOT / "benchmarks" / "results" / f"{datetime.date.today().isoformat()}-{name}"
     stem.parent.mkdir(exist_ok=True)
     stem.with_suffix(".json").write_text(json.dumps({"machine": about, "rows": records}) + "\n")
+    remark = remark.format(stem=stem.name)
     stem.with_suffix(".md").write_text(f"{remark}Measured on: {described}.\n\n{table}")
     click.echo(table)
+    return stem
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from charlm.api import Model
     from charlm.text import Text
 
+TOGETHER = 4096  # texts that are written in one batch
 MOST_TRIES = 20  # texts that --unique and --novel write, at most, for each that is wanted
 
 
@@ -165,7 +166,7 @@ def _pieces(model: "Model", prompt: str, tokens: Iterable[Any]) -> Iterator[str]
 def _picked(
     model: "Model", prompt: str, corpus: "Text | None", options: dict[str, Any]
 ) -> tuple[list[str], list[str]]:
-    """Writes --count texts at a time until --unique and --novel have left as many: all, the kept.
+    """Writes texts until --unique and --novel have left --count of them: all, the kept.
 
     Text k depends on the seed and k alone, so that a larger --count goes on with the same ones.
     """
@@ -194,12 +195,12 @@ def _picked(
 
 
 def _texts(model: "Model", prompt: str, first: int, options: dict[str, Any]) -> list[str]:
-    """The next --count texts from number `first`, written in one batch, each after the prompt."""
+    """The next texts from number `first`, written in one batch, each after the prompt."""
     import numpy as np
 
     from charlm.sampling import until
 
-    numbers = range(first, first + options["count"])
+    numbers = range(first, first + min(options["count"], TOGETHER))
     columns = np.array(list(_tokens(model, prompt, numbers, options))).reshape(-1, len(numbers)).T
     pieces = (_pieces(model, prompt, column) for column in columns)
     return [prompt + "".join(until(text, options["stop"])) for text in pieces]

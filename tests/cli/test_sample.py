@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from charlm.cli import terminal
+from charlm.cli import sample, terminal
 
 
 def test_the_same_seed_writes_the_same_text(charlm: Any, cat_path: Path) -> None:
@@ -67,6 +67,15 @@ def test_many_texts_are_the_same_as_one_by_one(charlm: Any, name_path: Path) -> 
     three = charlm("sample", name_path, "--count", 3, "--seed", 5).out.splitlines()
     assert three[:2] == two
     assert charlm("sample", name_path, "--seed", 5).out.splitlines() == two[:1]
+
+
+def test_many_texts_are_written_in_several_batches(
+    charlm: Any, name_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("sample", name_path, "--count", 7, "--seed", 5)
+    together = charlm(*options).out
+    monkeypatch.setattr(sample, "TOGETHER", 3)
+    assert charlm(*options).out == together
 
 
 def test_long_texts_stand_apart(charlm: Any, cat_path: Path) -> None:
