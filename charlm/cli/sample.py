@@ -129,7 +129,10 @@ def command(checkpoint: str, **options: Any) -> None:
     elif options["count"] == 1 and not options["as_json"]:
         texts = [_stream(model, prompt, options)]
     else:
-        texts = _texts(model, prompt, 0, options)
+        texts = []
+        for first in range(0, options["count"], TOGETHER):
+            numbers = range(first, min(first + TOGETHER, options["count"]))
+            texts += _texts(model, prompt, numbers, options)
         _print(texts, options, model.per_line)
     if corpus:
         from charlm.novelty import Novelty
@@ -174,10 +177,11 @@ def _picked(
     from charlm.novelty import Novelty
 
     count = options["count"]
+    together = min(count, TOGETHER)
     written: list[str] = []
     kept: list[str] = []
     while len(kept) < count and len(written) < MOST_TRIES * count:
-        texts = _texts(model, prompt, len(written), options)
+        texts = _texts(model, prompt, range(len(written), len(written) + together), options)
         written += texts
         if options["unique"]:
             known = set(kept)
@@ -194,13 +198,12 @@ def _picked(
     return written, kept[:count]
 
 
-def _texts(model: "Model", prompt: str, first: int, options: dict[str, Any]) -> list[str]:
-    """The next texts from number `first`, written in one batch, each after the prompt."""
+def _texts(model: "Model", prompt: str, numbers: range, options: dict[str, Any]) -> list[str]:
+    """The texts of these numbers, written in one batch, each after the prompt."""
     import numpy as np
 
     from charlm.sampling import until
 
-    numbers = range(first, first + min(options["count"], TOGETHER))
     columns = np.array(list(_tokens(model, prompt, numbers, options))).reshape(-1, len(numbers)).T
     pieces = (_pieces(model, prompt, column) for column in columns)
     return [prompt + "".join(until(text, options["stop"])) for text in pieces]
