@@ -204,7 +204,7 @@ class TrainConfig(_Checked):
         maximum=1,
     )
     patience: int = option(
-        10, help="Stop after this many validations without a better one.", minimum=1, maximum=MOST
+        20, help="Stop after this many validations without a better one.", minimum=1, maximum=MOST
     )
     seed: int = option(1, help="Seed of everything random.", minimum=0, maximum=2**32 - 1)
     precision: str = option(
