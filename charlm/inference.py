@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.config import ModelConfig
-from charlm.steps import STEPS, layer_weights
+from charlm.steps import STEPS, layer_weights, product
 from charlm.steps import Array as Array
 
 Ids = npt.NDArray[np.integer[Any]]
@@ -46,7 +46,7 @@ class NumpyEngine:
         self.config = config
         self._layers = [layer_weights(config.cell, weights, k) for k in range(config.layers)]
         w_ih, bias, _ = self._layers[0]
-        self._table = weights["embedding.weight"] @ w_ih + bias
+        self._table = weights["embedding.weight"] @ w_ih.T + bias
         name = "embedding.weight" if config.tie_weights else "output.weight"
         self._output, self._output_bias = weights[name], weights["output.bias"]
         self._step = STEPS[config.cell]
@@ -57,7 +57,7 @@ class NumpyEngine:
 
     def logits(self, tokens: Ids, state: State) -> tuple[Array, State]:
         hidden, state = self._hidden(tokens, state)
-        return hidden @ self._output.T + self._output_bias, state
+        return _times(hidden, self._output) + self._output_bias, state
 
     def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         hidden, state = self._hidden(tokens, state)
@@ -65,7 +65,7 @@ class NumpyEngine:
         rows = max(1, 2**20 // self.config.vocabulary_size // targets.shape[1])
         for start in range(0, len(targets), rows):
             part = slice(start, start + rows)
-            logits = hidden[part] @ self._output.T + self._output_bias
+            logits = _times(hidden[part], self._output) + self._output_bias
             logits -= logits.max(axis=-1, keepdims=True)
             chosen = np.take_along_axis(logits, targets[part, :, None].astype(np.intp), -1)[..., 0]
             np.exp(logits, out=logits)
@@ -79,7 +79,7 @@ class NumpyEngine:
         after: State = []
         for k, (w_ih, bias, recurrent) in enumerate(self._layers):
             if k:
-                projected = hidden @ w_ih + bias
+                projected = _times(hidden, w_ih) + bias
             hidden = np.empty((*tokens.shape, self.config.hidden_size), np.float32)
             layer_state = state[k]
             for t in range(len(tokens)):
@@ -87,3 +87,9 @@ class NumpyEngine:
                 hidden[t] = layer_state[0]
             after.append(layer_state)
         return hidden, after
+
+
+def _times(hidden: Array, weight: Array) -> Array:
+    """hidden (time, batch, size) weightᵀ, all steps in one product."""
+    rows = hidden.reshape(-1, hidden.shape[-1])
+    return product(rows, weight).reshape(*hidden.shape[:-1], -1)

@@ -20,7 +20,7 @@ Step = Callable[..., Vectors]
 def layer_weights(
     cell: str, weights: Mapping[str, Array], layer: int
 ) -> tuple[Array, Array, Vectors]:
-    """A layer's weights as its step wants them: (W_ihᵀ, bias added to the input, the rest).
+    """A layer's weights as its step wants them: (W_ih, bias added to the input, the rest).
 
     An LSTM's rows Γ_u, Γ_f, c̃, Γ_o become Γ_u, Γ_f, Γ_o, c̃: what takes a sigmoid lies together.
     The bias is b_ih + b_hh, but for gru, which needs b_hh apart.
@@ -30,10 +30,10 @@ def layer_weights(
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     if cell == "gru":
-        return w_ih.T, b_ih, (w_hh.T, b_hh)
+        return w_ih, b_ih, (w_hh, b_hh)
     if cell == "lstm-peephole":
-        return w_ih.T, b_ih + b_hh, (w_hh.T, weights[f"rnn.weight_ch_l{layer}"])
-    return w_ih.T, b_ih + b_hh, (w_hh.T,)
+        return w_ih, b_ih + b_hh, (w_hh, weights[f"rnn.weight_ch_l{layer}"])
+    return w_ih, b_ih + b_hh, (w_hh,)
 
 
 def _ordered(rows: Array, cell: str) -> Array:
@@ -42,6 +42,17 @@ def _ordered(rows: Array, cell: str) -> Array:
     blocks = rows.reshape(GATES[cell], -1, *rows.shape[1:])
     ordered: Array = blocks[[0, 1, 3, 2]].reshape(rows.shape)
     return ordered
+
+
+def product(left: Array, weight: Array) -> Array:
+    """left weightᵀ of matrices, in the way that is fastest for so few or many rows.
+
+    OpenBLAS packs the larger factor again at every call, which few rows do not pay for.
+    """
+    if 1 < len(left) <= 4:
+        return np.stack([weight @ row for row in left])
+    result: Array = (weight @ left.T).T if len(left) <= 64 else left @ weight.T
+    return result
 
 
 def sigmoid(x: Array) -> Array:
@@ -55,20 +66,20 @@ def sigmoid(x: Array) -> Array:
 def rnn_step(x: Array, state: Vectors, w_hh: Array) -> Vectors:
     """a⟨t⟩ = tanh(W_a [a⟨t−1⟩, x⟨t⟩] + b_a)."""
     (a,) = state
-    return (np.tanh(x + a @ w_hh),)
+    return (np.tanh(x + product(a, w_hh)),)
 
 
 def relu_rnn_step(x: Array, state: Vectors, w_hh: Array) -> Vectors:
     """a⟨t⟩ = max(0, W_a [a⟨t−1⟩, x⟨t⟩] + b_a)."""
     (a,) = state
-    return (np.maximum(x + a @ w_hh, np.float32(0)),)
+    return (np.maximum(x + product(a, w_hh), np.float32(0)),)
 
 
 def simple_gru_step(x: Array, state: Vectors, w_hh: Array) -> Vectors:
     """c̃ = tanh(…), Γ_u = σ(…); c⟨t⟩ = Γ_u * c̃ + (1 − Γ_u) * c⟨t−1⟩."""
     (c,) = state
     size = c.shape[1]
-    z = x + c @ w_hh
+    z = x + product(c, w_hh)
     return (_between(c, np.tanh(z[:, size:]), sigmoid(z[:, :size])),)
 
 
@@ -77,9 +88,9 @@ def reset_before_gru_step(x: Array, state: Vectors, w_hh: Array) -> Vectors:
     c⟨t⟩ = Γ_u * c̃ + (1 − Γ_u) * c⟨t−1⟩."""
     (c,) = state
     size = c.shape[1]
-    gates = sigmoid(x[:, : 2 * size] + c @ w_hh[:, : 2 * size])
+    gates = sigmoid(x[:, : 2 * size] + product(c, w_hh[: 2 * size]))
     reset, update = gates[:, :size], gates[:, size:]
-    candidate = np.tanh(x[:, 2 * size :] + (reset * c) @ w_hh[:, 2 * size :])
+    candidate = np.tanh(x[:, 2 * size :] + product(reset * c, w_hh[2 * size :]))
     return (_between(c, candidate, update),)
 
 
@@ -88,7 +99,7 @@ def gru_step(x: Array, state: Vectors, w_hh: Array, b_hh: Array) -> Vectors:
     c⟨t⟩ = Γ_u * c̃ + (1 − Γ_u) * c⟨t−1⟩."""
     (c,) = state
     size = c.shape[1]
-    recurrent = c @ w_hh + b_hh
+    recurrent = product(c, w_hh) + b_hh
     gates = sigmoid(x[:, : 2 * size] + recurrent[:, : 2 * size])
     candidate = np.tanh(x[:, 2 * size :] + gates[:, :size] * recurrent[:, 2 * size :])
     return (_between(candidate, c, gates[:, size:]),)
@@ -105,7 +116,7 @@ def _between(left: Array, right: Array, gate: Array) -> Array:
 def lstm_step(x: Array, state: Vectors, w_hh: Array) -> Vectors:
     """Γ_u, Γ_f, Γ_o = σ(…), c̃ = tanh(…); c⟨t⟩ = Γ_u * c̃ + Γ_f * c⟨t−1⟩, a⟨t⟩ = Γ_o * tanh(c⟨t⟩)."""
     a, c = state
-    z = a @ w_hh
+    z = product(a, w_hh)
     z += x
     return _lstm_state(z, c)
 
@@ -113,7 +124,7 @@ def lstm_step(x: Array, state: Vectors, w_hh: Array) -> Vectors:
 def peephole_lstm_step(x: Array, state: Vectors, w_hh: Array, peepholes: Array) -> Vectors:
     """As `lstm_step`, the three gates seeing c⟨t−1⟩ too: Γ = σ(… + p * c⟨t−1⟩)."""
     a, c = state
-    z = a @ w_hh
+    z = product(a, w_hh)
     z += x
     z[:, : 3 * c.shape[1]] += (c[:, None] * peepholes).reshape(len(c), -1)
     return _lstm_state(z, c)

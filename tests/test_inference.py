@@ -15,6 +15,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.config import CELLS
 from charlm.inference import Engine, NumpyEngine
 from charlm.model import LanguageModel
+from charlm.steps import product
 from charlm.tokenizers import KINDS
 
 every_cell = pytest.mark.parametrize("cell", CELLS)
@@ -214,3 +215,11 @@ def test_a_large_vocabulary_is_scored_in_parts() -> None:
     exact = logits.astype(np.float64)
     wanted = np.log(np.exp(exact).sum(-1)) - np.take_along_axis(exact, ids[1:, :, None], -1)[..., 0]
     np.testing.assert_allclose(nats, wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4, 5, 64, 65])
+def test_products_of_few_and_of_many_rows_are_equal(rows: int) -> None:
+    random = np.random.default_rng(rows)
+    left = random.standard_normal((rows, 12), np.float32)
+    weight = random.standard_normal((20, 12), np.float32)
+    np.testing.assert_allclose(product(left, weight), left @ weight.T, atol=1e-5)
