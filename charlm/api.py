@@ -205,12 +205,15 @@ class Model:
         text: str | Text,
         *,
         streams: int = 1,
+        adapt: bool = False,
         device: str = "auto",
         watch: Watch | None = None,
     ) -> Score:
         """Scores a whole text: one sequence with carried state or, per line, each line as one.
 
-        Of several files each is a sequence of its own. `watch` is told the share that is done.
+        Of several files each is a sequence of its own. With `adapt` a copy of the model learns
+        from what it has predicted (see `charlm.adapting`); OptionError with streams, or for a
+        per-line model. `watch` is told the share that is done.
 
         >>> score = model.evaluate("The cat was full.\\n" * 9)
         >>> score.characters, score.unseen_tokens
@@ -220,7 +223,9 @@ class Model:
         documents = [(document.chunks(), document.characters) for document in text.documents]
         if self.per_line:
             documents = [(lines_where(text.line_chunks(), lambda _: True), text.characters)]
-        engine = self.engine_for(text.characters, device)
+        engine = (
+            self._adapting(streams, device) if adapt else self.engine_for(text.characters, device)
+        )
         scores, done = [], 0.0
         for chunks, characters in documents:
             tokens = tokenize([chunks], self.tokenizer, self.per_line)
@@ -228,6 +233,14 @@ class Model:
             scores.append(scoring.evaluate(engine, tokens, streams, _within(watch, done, part)))
             done += part
         return scoring.together(scores)
+
+    def _adapting(self, streams: int, device: str) -> Engine:
+        if streams > 1 or self.per_line:
+            kind = "several --streams" if streams > 1 else "a per-line model"
+            raise OptionError(f"--adapt reads one text from its start to its end, not {kind}")
+        from charlm.adapting import AdaptingEngine
+
+        return AdaptingEngine.of(self.checkpoint.model, self.checkpoint.weights, device)
 
 
 def _within(watch: Watch | None, begin: float, part: float) -> Watch | None:

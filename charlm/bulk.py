@@ -67,4 +67,4 @@ class TorchEngine:
         ids = torch.from_numpy(tokens.astype(np.int64)).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
             logits, after = self._model(ids, before)
-        return logits, [tuple(part[0].cpu().numpy() for part in layer) for layer in after]
+        return logits, [tuple(part[0].detach().cpu().numpy() for part in layer) for layer in after]

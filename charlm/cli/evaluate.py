@@ -1,7 +1,7 @@
 """`charlm eval`: how well a model predicts a file."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     help="Read a long text as N parts side by side, each after the 256 tokens before it: faster, "
     "and the figure is then an estimate of the exact one.  [default: 1]",
 )
+@click.option(
+    "--adapt",
+    is_flag=True,
+    help="Measure also a copy that goes on learning from the text, always after predicting it "
+    "(dynamic evaluation). The checkpoint stays as it is.",
+)
 @encoding_option
 @device_option
 @json_option
-def command(
-    checkpoint: str, files: tuple[str, ...], streams: int, encoding: str, device: str, as_json: bool
-) -> None:
+def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
     """Measure a model on text: bits per character, perplexity.
 
     Bits per character and per byte can be compared across tokenizers; nats and perplexity per
@@ -46,18 +50,25 @@ def command(
     from charlm.text import open_text
 
     model = load(checkpoint)
-    text = open_text(files, encoding)
+    text = open_text(files, options["encoding"])
     for remark in text.notices:
         terminal.notice(remark)
+    streams, adapted = options["streams"], None
     with terminal.Waiting(f"reading {text.name}") as waiting:
-        score = model.evaluate(text, streams=streams, device=device, watch=waiting.tell)
+        how = {"streams": streams, "device": options["device"], "watch": waiting.tell}
+        if options["adapt"]:
+            adapted = model.evaluate(text, adapt=True, **how)
+        score = model.evaluate(text, **how)
     simpler = baselines(text)
-    if as_json:
-        terminal.write_json(score.to_json() | {"streams": streams, "baselines": simpler})
+    if options["as_json"]:
+        record = score.to_json() | {"streams": streams, "baselines": simpler}
+        terminal.write_json(record | ({"adapted": adapted.to_json()} if adapted else {}))
         return
     terminal.pairs(_lines(score, _how(text, streams, model.per_line), text.name))
     terminal.write("\n")
     rows = [("this model", score.bits_per_character), *simpler.items()]
+    if adapted:
+        rows.insert(0, ("this model, adapting", adapted.bits_per_character))
     terminal.table(
         ["the same text by", "bits per character"],
         [[name, f"{bits:.4f}"] for name, bits in rows],

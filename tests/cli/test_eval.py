@@ -106,6 +106,22 @@ def test_streams_estimate_and_say_so(charlm: Any, cat_path: Path, cat_file: Path
     assert "an estimate" in charlm("eval", cat_path, cat_file, "--streams", 8).out
 
 
+def test_adapting_is_shown_beside_the_static_figure(
+    charlm: Any, cat_path: Path, part: Path
+) -> None:
+    static = evaluated(charlm, cat_path, part)
+    record = evaluated(charlm, cat_path, part, "--adapt")
+    adapted = record.pop("adapted")
+    assert record == static
+    assert adapted.keys() == static.keys() - {"streams", "baselines"}
+    lines = charlm("eval", cat_path, part, "--adapt").out.splitlines()
+    shown = [line.rsplit(maxsplit=1) for line in lines if line.startswith("this model")]
+    assert shown == [
+        ["this model, adapting", f"{adapted['bits_per_character']:.4f}"],
+        ["this model", f"{static['bits_per_character']:.4f}"],
+    ]
+
+
 def test_unseen_tokens_are_counted_with_and_without(
     charlm: Any, cat_path: Path, tmp_path: Path
 ) -> None:
