@@ -56,7 +56,7 @@ def cats(tmp_path: Path) -> Path:
 
 
 def sound(rows: Iterable[Row]) -> list[Row]:
-    """The rows, each with a figure. (A tiny task less a program's start may come out below zero.)"""
+    """The rows, each with a figure; a tiny task less a program's start may be below zero."""
     found = list(rows)
     assert found
     for row in found:
