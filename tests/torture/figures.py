@@ -14,7 +14,8 @@ from charlm.config import CELLS
 from charlm.sampling import generate, make_sampler
 from charlm.tokenizers import EOS, KINDS
 
-NEAR = 1e-5  # nats, of each token; of figures above ten nats a millionth, float32's own limit
+NEAR = 1e-5  # nats, of each token; where a text has figures above ten nats, a millionth of the
+# largest: its logits are of that size, and float32 has no finer differences of them
 Floats = npt.NDArray[np.float64]
 
 
@@ -163,7 +164,8 @@ def apart(found: npt.NDArray[np.floating], expected: npt.NDArray[np.floating]) -
     if found.shape != expected.shape:
         return f"{found.shape} figures, not {expected.shape}"
     difference = np.abs(found.astype(np.float64) - expected.astype(np.float64))
-    far = difference > NEAR * np.maximum(1, np.abs(expected) / 10)
+    scale = max(1.0, float(np.abs(expected).max(initial=0)) / 10)
+    far = difference > NEAR * scale
     return f"{difference.max():.2g} nats apart" if far.any() else ""
 
 
