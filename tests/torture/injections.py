@@ -20,7 +20,7 @@ CHOSEN = {
     "batch_size": 3,
     "bptt": 8,
     "steps": STEPS,
-    "patience": STEPS,  # no run ends before its fault
+    "patience": STEPS,
 }
 
 
@@ -68,13 +68,14 @@ def injections(injected: int, healthy: int, folder: Path) -> tuple[int, list[str
     draw, failures = random.Random(1), []
     for number in range(injected + healthy):
         way = WAYS[number % len(WAYS)]
-        when = draw.randrange(1, STEPS - 2) if number < injected else -1
+        when = draw.randrange(1, STEPS - 4) if number < injected else STEPS + 1
         value = draw.choice([math.nan, math.inf, -math.inf])
         corpus = corpus_of("The cat was full.\n" * 30)
         run = begin(corpus, fixed_machine(), {**CHOSEN, "seed": number})
-        for step, _ in enumerate(run.training.run()):
-            if step == when:
+        for _ in run.training.run():  # which tells of some steps, not of each
+            if run.training.place["step"] >= when:
                 way(run, value, draw)
+                when = STEPS + 1
             save(folder / "model", run.checkpoint())
         load(folder / "model")
         if run.training.place["failures"] != (number < injected):
