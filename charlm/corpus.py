@@ -172,7 +172,10 @@ def blocks_of(ids: Ids) -> Iterator[tuple[int, Ids]]:
 
     What was read of a mapped file need not stay in memory; it is read again if it is wanted.
     """
-    mapped = getattr(ids.base, "obj", None)
+    owner: Any = ids
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    mapped = getattr(owner, "obj", None)
     for at in range(0, len(ids), BLOCK):
         yield at, ids[at : at + BLOCK]
         if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):

@@ -1,10 +1,12 @@
 """A text becomes tokens in order; the split takes the end, or every tenth line."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import corpus_of
 
-from charlm.corpus import build_corpus, tokenize
+from charlm.corpus import blocks_of, build_corpus, tokenize
 from charlm.errors import OptionError, TextError
 from charlm.text import text_of
 from charlm.tokenizers import EOS, UNK, train_tokenizer
@@ -104,3 +106,19 @@ def test_a_text_in_many_documents_is_split_over_all_of_them() -> None:
     corpus = build_corpus(text, valid_fraction=0.3)
     assert corpus.tokenizer.decode(corpus.train.ids) == "<EOS>abcde<EOS>fg"
     assert corpus.tokenizer.decode(corpus.valid.ids) == "<EOS><UNK><UNK><UNK>"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="/proc tells of memory")
+def test_a_pass_over_a_token_file_or_a_part_of_it_lets_its_memory_go() -> None:
+    def resident() -> int:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("RssFile:")[1].split()[0]) * 1024
+
+    size = 2**24
+    tokenizer = train_tokenizer("characters", ["ab"])
+    ids = tokenize([["ab" * (size // 2)]], tokenizer, per_line=False).ids
+    for part in (ids, ids[:-1], ids[1:][2:]):
+        assert int(part.max()) == 3
+        before = resident()
+        assert sum(len(block) for _, block in blocks_of(part)) == len(part)
+        assert resident() < before - size // 2
