@@ -119,9 +119,19 @@ def count_characters(chunks: Iterable[str]) -> npt.NDArray[np.int64]:
     """How often each code point is seen, lone surrogates left out; shape (0x110000,)."""
     counts = np.zeros(CODE_POINTS, np.int64)
     for chunk in chunks:
-        found = np.bincount(code_points(chunk))
+        codes = code_points(chunk)
+        found = _count_bytes(codes) if codes.itemsize == 1 else np.bincount(codes)
         counts[: len(found)] += found
     counts[0xD800:0xE000] = 0
+    return counts
+
+
+def _count_bytes(codes: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.int64]:
+    """np.bincount of bytes, taken two by two, which takes half as long."""
+    even = len(codes) // 2 * 2
+    pairs = np.bincount(codes[:even].view(np.uint16), minlength=2**16).reshape(256, 256)
+    counts: npt.NDArray[np.int64] = pairs.sum(axis=0) + pairs.sum(axis=1)
+    counts[codes[even:]] += 1
     return counts
 
 
