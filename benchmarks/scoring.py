@@ -17,6 +17,7 @@ from charlm.bulk import TorchEngine
 from charlm.corpus import Tokens
 from charlm.model import LanguageModel
 from charlm.scoring import evaluate
+from charlm.tokenizers import EOS
 
 EVENTS = 400_000  # of the long file
 LINES, LENGTH = 42_500, 40  # of the file of lines: the number, their mean length
@@ -41,6 +42,7 @@ def _long_file(hidden: int, events: int, precision: str, runs: int) -> Row:
     model.load_weights(random_weights(config))
     engine = TorchEngine(model.eval(), precision)
     ids = np.random.default_rng(1).integers(2, config.vocabulary_size, events + 1)
+    ids[0] = EOS
     tokens = Tokens(ids, events, events, per_line=False)
     streams, *rates = alternate(
         runs,

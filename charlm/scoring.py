@@ -174,7 +174,8 @@ NatsAndTargets = Iterator[tuple[Array, Ids]]
 
 def _file_nats(engine: Engine, ids: Ids, streams: int) -> NatsAndTargets:
     """One file after the other; their ends are predicted too, but for the last one's."""
-    for a, b in itertools.pairwise([*places_of(EOS, ids[:-1]), max(0, len(ids) - 1)]):
+    ends = 1 + places_of(EOS, ids[1:-1])
+    for a, b in itertools.pairwise([0, *ends, max(0, len(ids) - 1)]):
         yield from _stream_nats(engine, ids[a : b + 1], streams)
 
 

@@ -274,6 +274,14 @@ def test_streams_score_every_event_once(events: int, streams: int) -> None:
     assert estimate.unseen_tokens == int((ids[1:] == UNK).sum())
 
 
+@pytest.mark.parametrize("streams", [1, 3])
+def test_tokens_that_do_not_begin_with_eos_are_scored_all_the_same(streams: int) -> None:
+    model = random_model()
+    ids = np.full(900, 3)
+    found = evaluate(model.engine, Tokens(ids, 899, 899, per_line=False), streams)
+    assert found.log_probability < -1
+
+
 def test_streams_shorter_than_their_warm_up_are_not_made() -> None:
     model, text = random_model(), long_text(2 * WARM_UP - 1)
     assert model.evaluate(text, streams=32) == model.evaluate(text)
