@@ -7,7 +7,6 @@ this is the plain form, stochastic gradient descent.
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from charlm.bulk import TorchEngine
 from charlm.inference import Array, Ids, State
@@ -29,11 +28,7 @@ class AdaptingEngine(TorchEngine):
 
     def _learn(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         """Predicts a window, then moves the weights against its gradient."""
-        logits, after = self._run(tokens, state)
-        wanted = torch.from_numpy(targets.astype(np.int64)).to(self._device)
-        nats = functional.cross_entropy(
-            logits.float().flatten(0, 1), wanted.flatten(), reduction="none"
-        )
+        nats, after = self._nats(tokens, targets, state)
         nats.mean().backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), CLIP)
         if norm.isfinite():
@@ -42,4 +37,4 @@ class AdaptingEngine(TorchEngine):
                     if weight.grad is not None:
                         weight.sub_(weight.grad, alpha=RATE)
         self._model.zero_grad()
-        return nats.detach().cpu().numpy().reshape(targets.shape), after
+        return nats.detach().cpu().numpy(), after

@@ -49,12 +49,17 @@ class TorchEngine:
 
     def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         with torch.inference_mode():
-            logits, after = self._run(tokens, state)
-            wanted = torch.from_numpy(targets.astype(np.int64)).to(self._device)
-            nats = functional.cross_entropy(
-                logits.float().flatten(0, 1), wanted.flatten(), reduction="none"
-            )
-        return nats.cpu().numpy().reshape(targets.shape), after
+            nats, after = self._nats(tokens, targets, state)
+        return nats.cpu().numpy(), after
+
+    def _nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[torch.Tensor, State]:
+        """`nats` as a tensor of the targets' shape, from which gradients can go back."""
+        logits, after = self._run(tokens, state)
+        wanted = torch.from_numpy(targets.astype(np.int64)).to(self._device)
+        nats = functional.cross_entropy(
+            logits.float().flatten(0, 1), wanted.flatten(), reduction="none"
+        )
+        return nats.reshape(targets.shape), after
 
     def _run(self, tokens: Ids, state: State) -> tuple[torch.Tensor, State]:
         before = [
