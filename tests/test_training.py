@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY, cat_sentences, corpus_of, fixed_machine, train
+from torture.stopping import finish, stop_after
 
 from charlm import planning, run, training, validation
 from charlm.config import CELLS
@@ -33,25 +34,6 @@ def begin(corpus: Corpus, **chosen: Any) -> Run:
 
 def small_run(**chosen: Any) -> Run:
     return begin(corpus_of(TEXT), **chosen)
-
-
-def finish(running: Run) -> Run:
-    for _ in running.training.run():
-        pass
-    return running
-
-
-def stop_after(running: Run, steps: int) -> Run:
-    """Stops as a signal does: within a step, whose end is still awaited."""
-    advance, taken = running.training._advance, itertools.count(1)
-
-    def advance_and_stop() -> None:
-        advance()
-        if next(taken) == steps:
-            running.training.stop()
-
-    running.training._advance = advance_and_stop  # type: ignore[method-assign]
-    return finish(running)
 
 
 def resumed(stopped: Run) -> Run:

@@ -23,8 +23,8 @@ def begun(cell: str, number: int, per_line: bool) -> Run:
     return run.begin(corpus, fixed_machine(), {**SMALL, **chosen})
 
 
-def stop_after(running: Run, steps: int) -> None:
-    """Runs to the end of a step, whose validation is still to come where one is due."""
+def stop_after(running: Run, steps: int) -> Run:
+    """Stops as a signal does: within a step, whose end and validation are still awaited."""
     advance, taken = running.training._advance, itertools.count(1)
 
     def advance_and_stop() -> None:
@@ -33,12 +33,13 @@ def stop_after(running: Run, steps: int) -> None:
             running.training.stop()
 
     running.training._advance = advance_and_stop  # type: ignore[method-assign]
-    finish(running)
+    return finish(running)
 
 
-def finish(running: Run) -> None:
+def finish(running: Run) -> Run:
     for _ in running.training.run():
         pass
+    return running
 
 
 def every_step(share: float, folder: Path) -> tuple[int, list[str]]:
