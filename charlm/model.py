@@ -87,12 +87,8 @@ class LanguageModel(nn.Module):
 
     def dropout_masks(self, batch: int, rate: float, generator: torch.Generator) -> list[Tensor]:
         """One (batch, hidden) mask a layer, zero with probability `rate`, else 1 / (1 − rate)."""
-        device = self.output.bias.device
-        shape = (batch, self.config.hidden_size)
-        return [
-            torch.empty(shape).bernoulli_(1 - rate, generator=generator).div_(1 - rate).to(device)
-            for _ in self.layers
-        ]
+        masks = self.output.bias.new_empty(self.config.layers, batch, self.config.hidden_size)
+        return list(masks.bernoulli_(1 - rate, generator=generator).div_(1 - rate))
 
     def named_weights(self) -> dict[str, Tensor]:
         """The parameters under the checkpoint's names, which are those of a stacked torch.nn.LSTM.

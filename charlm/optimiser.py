@@ -34,35 +34,36 @@ class Optimiser:
         self._weight_decay = config.weight_decay
         self._moments = [[torch.zeros_like(w) for w in self._parameters] for _ in MOMENTS]
 
-    def update(self, learning_rate: float) -> float:
-        """One step against the gradients, which are used up; gives their norm before clipping.
+    def update(self, learning_rate: float, loss: Tensor) -> Tensor:
+        """One step against the loss's gradients, which are used up; their norm before clipping.
 
-        Where the norm is not finite no weight moves.
+        Where the norm or the loss is not finite no weight moves, which on a GPU only the GPU knows:
+        nothing here waits for it. Who sees that it was so takes the step off `updates`.
         """
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._clip))
-        if math.isfinite(norm):
-            self.updates += 1
-            self._step(learning_rate)
-            self._average()
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._clip)
+        self.updates += 1
+        self._step(learning_rate, (loss + norm).isfinite().logical_not().float())
+        self._average()
         self._model.zero_grad()
         return norm
 
     @torch.no_grad()
-    def _step(self, learning_rate: float) -> None:
-        """AdamW, by the kernel of torch.optim.AdamW(fused=True).
+    def _step(self, learning_rate: float, undone: Tensor) -> None:
+        """AdamW, by the kernel of torch.optim.AdamW(fused=True); nothing where `undone` is 1.
 
         That class itself imports torch's compiler when it is made, which takes a second or more.
         """
         for decays in (True, False):
             chosen = [k for k, w in enumerate(self._parameters) if (w.dim() > 1) == decays]
             weights = [self._parameters[k] for k in chosen]
+            updates = torch.full((), float(self.updates), device=undone.device)
             torch._fused_adamw_(
                 weights,
                 [weight.grad for weight in weights if weight.grad is not None],
                 [self._moments[0][k] for k in chosen],
                 [self._moments[1][k] for k in chosen],
                 [],
-                [torch.tensor(float(self.updates), device=weight.device) for weight in weights],
+                [updates] * len(weights),
                 lr=learning_rate,
                 beta1=BETAS[0],
                 beta2=BETAS[1],
@@ -70,6 +71,7 @@ class Optimiser:
                 eps=EPSILON,
                 amsgrad=False,
                 maximize=False,
+                found_inf=undone,
             )
 
     @torch.no_grad()

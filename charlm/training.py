@@ -12,23 +12,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn import functional
 
 from charlm.config import TrainConfig
 from charlm.corpus import Corpus
 from charlm.errors import CheckpointError, TrainingError
 from charlm.memory import keep_freed
-from charlm.model import LanguageModel, State
+from charlm.model import LanguageModel
 from charlm.optimiser import Optimiser, copies, rate_share, tensor_of
 from charlm.progress import Progress, Tally
+from charlm.stepping import Stepper
 from charlm.validation import Validation
-from charlm.windows import IGNORED, Window, windows_of
+from charlm.windows import windows_of
 
 VALIDATIONS = 40  # at most, in a run
 VALIDATION_COST = 0.05  # at most this share of a time budget
 MOST_FAILURES = 3
 ADVICE = "try a lower --learning-rate or a lower --clip"
 REPORT_SECONDS = 0.2
+UNSEEN = 16  # steps of a GPU that are looked at together, as each look waits for it
 
 
 class Training:
@@ -57,8 +58,8 @@ class Training:
             corpus.train, config.batch_size, config.bptt, config.seed, config.reset_probability
         )
         self._validation = Validation(corpus.valid)
-        self._state: State | None = None
-        self._masks = torch.Generator()
+        self.ahead = 1 if self._device.type == "cpu" else UNSEEN
+        self._stepper = Stepper(model, self._optimiser, config)
         self._tally, self._stopping = Tally(), False
         self._began = time.monotonic() if started is None else started
         self._notice: str | None = None  # what the next record is to say
@@ -113,7 +114,10 @@ class Training:
     def _advance(self) -> None:
         """Trains on the window in turn."""
         place = self.place
-        self._step(self._windows.window(place["epoch"], place["window"]))
+        window = self._windows.window(place["epoch"], place["window"])
+        unseen = self._stepper.step(window, place["step"], self.learning_rate())
+        if unseen >= self.ahead:
+            self._look()
         place["step"] += 1
         place["window"] += 1
         if place["window"] >= self._windows.windows(place["epoch"]):
@@ -147,53 +151,24 @@ class Training:
         share = rate_share(min(self.fraction(), 1.0), self.config.warmup)
         return float(self.config.learning_rate * share * 0.5 ** self.place["failures"])
 
-    def _step(self, window: Window) -> None:
-        """One window: forward, backward, clip, update; a step that is not finite is undone."""
-        config = self.config
-        inputs = torch.from_numpy(window.inputs).to(self._device)
-        targets = torch.from_numpy(window.targets).to(self._device)
-        self._masks.manual_seed(config.seed << 31 ^ self.place["step"])
-        masks = self.model.dropout_masks(inputs.shape[1], config.dropout, self._masks)
-        with torch.autocast(
-            self._device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
-        ):
-            logits, state = self.model(
-                inputs, self._state_before(window), masks if config.dropout else None
-            )
-        loss = functional.cross_entropy(
-            logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED
-        )
-        nats = float(loss.detach())
-        if not math.isfinite(nats):
+    def _look(self) -> None:
+        """Counts the steps since the last look; those that were not finite are undone."""
+        steps = self._stepper.see()
+        finite = [step for step in steps if step.finite]
+        for step in finite:
+            self._tally.count(step.tokens, step.nats, step.norm, self.config.clip)
+            self.place["tokens"] += step.tokens
+            self.place["nats"] += step.nats * step.tokens
+        if len(finite) < len(steps):
+            self._optimiser.updates -= len(steps) - len(finite)
             self._undo()
-            return
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = self._optimiser.update(self.learning_rate())
-        if not math.isfinite(norm):
-            self._undo()
-            return
-        self._state = [tuple(part.detach() for part in layer) for layer in state]
-        tokens = int((window.targets != IGNORED).sum())
-        self._tally.count(tokens, nats, norm, config.clip)
-        self.place["tokens"] += tokens
-        self.place["nats"] += nats * tokens
-
-    def _state_before(self, window: Window) -> State:
-        """The carried state, zero for the streams that start."""
-        batch = window.inputs.shape[1]
-        if self._state is None or window.starts.all() or self._state[0][0].shape[1] != batch:
-            return self.model.initial_state(batch)
-        if not window.starts.any():
-            return self._state
-        kept = torch.from_numpy(~window.starts).to(self._device)[:, None]
-        return [tuple(part * kept for part in layer) for layer in self._state]
 
     def _undo(self) -> None:
         """Leaves the weights as they were, halves the learning rate; gives up after a few times.
 
         Weights that are not finite themselves go back to those of the best validation.
         """
-        self._state = None
+        self._stepper.state = None
         self._notice = "a step was not finite: undone, the learning rate halved"
         if not self._optimiser.finite():
             self._optimiser.reset(self.best)
@@ -207,7 +182,8 @@ class Training:
 
     def _mend(self) -> None:
         """Sees to it that what is validated or kept is finite."""
-        state = [part for layer in self._state or [] for part in layer]
+        self._look()
+        state = [part for layer in self._stepper.state or [] for part in layer]
         if not (self._optimiser.finite() and all(bool(part.isfinite().all()) for part in state)):
             self._undo()
 
@@ -244,6 +220,7 @@ class Training:
         return now + interval if now >= 1 else min(now + interval, 1.0)
 
     def _progress(self, valid_nats: float | None) -> Progress:
+        self._look()
         place, fraction, seconds = self.place, min(self.fraction(), 1.0), self.seconds()
         spent = seconds - place["training_from"]
         progress = Progress(
@@ -271,7 +248,7 @@ class Training:
         """What `restore` needs: numbers for the header and arrays (copies) for the tensors."""
         self._mend()
         arrays: dict[str, npt.NDArray[Any]] = dict(self._optimiser.arrays())
-        for k, layer in enumerate(self._state or []):
+        for k, layer in enumerate(self._stepper.state or []):
             for j, part in enumerate(layer):
                 arrays[f"state.{k}.{j}"] = part.cpu().numpy().copy()
         updates, seconds = self._optimiser.updates, self.seconds()
@@ -294,7 +271,7 @@ class Training:
         self.place["next_validation"] = min(self.place["next_validation"], self._next_validation())
         if "state.0.0" in arrays:
             parts = self.model.config.state_parts
-            self._state = [
+            self._stepper.state = [
                 tuple(tensor_of(arrays[f"state.{k}.{j}"], self._device) for j in range(parts))
                 for k in range(self.model.config.layers)
             ]

@@ -51,6 +51,7 @@ FLOORS = {
     "validation": 3,
     "planning": 3,
     "probing": 3,
+    "stepping": 3,
     "training": 3,
     "api": 4,
     "run": 4,

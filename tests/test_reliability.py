@@ -301,7 +301,7 @@ def test_what_is_not_finite_is_never_kept(where: str, value: float, tmp_path: Pa
                 "weights": run.training.model.output.bias,
                 "averages": optimiser.averaged.embedding.weight,
                 "moments": optimiser._moments[1][0],
-                "state": (run.training._state or [])[0][0],
+                "state": (run.training._stepper.state or [])[0][0],
             }[where]
             with torch.no_grad():
                 poisoned.view(-1)[0] = value

@@ -12,7 +12,7 @@ import torch
 from conftest import TINY, cat_sentences, corpus_of, fixed_machine, train
 from torture.stopping import finish, stop_after
 
-from charlm import planning, run, training, validation
+from charlm import planning, run, stepping, training, validation
 from charlm.config import CELLS
 from charlm.corpus import Corpus
 from charlm.errors import TrainingError
@@ -355,11 +355,11 @@ def test_clipping_bounds_the_gradient_of_every_update(monkeypatch: pytest.Monkey
     norms = []
     step = Optimiser._step
 
-    def watch(self: Optimiser, learning_rate: float) -> None:
+    def watch(self: Optimiser, learning_rate: float, undone: torch.Tensor) -> None:
         parts = [weight.grad for weight in self._parameters if weight.grad is not None]
         assert len(parts) == len(self._parameters)
         norms.append(float(torch.cat([part.flatten() for part in parts]).norm()))
-        step(self, learning_rate)
+        step(self, learning_rate, undone)
 
     monkeypatch.setattr(Optimiser, "_step", watch)
     shown = list(small_run(steps=20, clip=0.05).training.run())
@@ -403,7 +403,7 @@ def test_updates_are_those_of_torch_with_decay_on_matrices_alone() -> None:
         for network in (model, twin):
             logits, _ = network(torch.full((4, 2), number), network.initial_state(2))
             logits.square().mean().backward()
-        optimiser.update(0.01 * number)
+        optimiser.update(0.01 * number, torch.zeros(()))
         torch.nn.utils.clip_grad_norm_(weights, running.config.clip)
         for group in reference.param_groups:
             group["lr"] = 0.01 * number
@@ -435,7 +435,7 @@ def test_a_window_has_one_mask_and_a_step_its_own(rate: float) -> None:
 def test_the_state_is_carried_and_reset_where_a_stream_starts() -> None:
     running = small_run(steps=60, reset_probability=0.3)
     states, carried, starts = [], [], []
-    before, advance = running.training._state_before, running.training._advance
+    before, advance = running.training._stepper._state_before, running.training._advance
 
     def watch(window: Any) -> Any:
         state = before(window)
@@ -445,9 +445,9 @@ def test_the_state_is_carried_and_reset_where_a_stream_starts() -> None:
 
     def note() -> None:
         advance()
-        carried.append(running.training._state)
+        carried.append(running.training._stepper.state)
 
-    running.training._state_before = watch  # type: ignore[method-assign]
+    running.training._stepper._state_before = watch  # type: ignore[method-assign]
     running.training._advance = note  # type: ignore[method-assign]
     finish(running)
     assert 0 < np.mean(starts) < 1
@@ -471,7 +471,7 @@ def break_steps(monkeypatch: pytest.MonkeyPatch, steps: set[int], value: float =
             return loss * value
         return loss
 
-    monkeypatch.setattr(training, "functional", type("functional", (), {"cross_entropy": broken}))
+    monkeypatch.setattr(stepping, "functional", type("functional", (), {"cross_entropy": broken}))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -499,6 +499,30 @@ def test_a_gradient_that_is_not_finite_is_undone(monkeypatch: pytest.MonkeyPatch
     running = finish(small_run(steps=6))
     assert running.training.place["failures"] == 1
     assert running.training._optimiser.updates == 5
+
+
+@pytest.mark.parametrize("ahead", [2, 7, 99])
+def test_steps_that_are_looked_at_together_are_the_same_steps(ahead: int) -> None:
+    """As on a GPU, where each look waits for it."""
+    watched, alone = small_run(steps=30), small_run(steps=30)
+    alone.training.ahead = ahead
+    assert_same(finish(watched), finish(alone))
+
+
+def test_failures_that_are_seen_late_move_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    break_steps(monkeypatch, {5, 6, 7, 8})
+    training = small_run(steps=400).training
+    training.ahead = 99
+    for _ in range(5):
+        training._advance()
+    before = [weight.clone() for weight in training.model.parameters()]
+    for _ in range(4):
+        training._advance()
+    assert all(map(torch.equal, before, training.model.parameters()))
+    assert training.place["failures"] == 0
+    training._look()
+    assert training.place["failures"] == 1
+    assert training._optimiser.updates == 5
 
 
 def test_each_failure_halves_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
