@@ -16,7 +16,10 @@ from charlm.model import LanguageModel
 
 
 class TorchEngine:
-    """A LanguageModel behind the `Engine` protocol, without gradients."""
+    """A LanguageModel behind the `Engine` protocol, without gradients.
+
+    States are tensors that stay on the model's device.
+    """
 
     def __init__(self, model: LanguageModel, precision: str = "float32") -> None:
         self.config = model.config
@@ -37,18 +40,15 @@ class TorchEngine:
         return cls(model.to(device).eval())
 
     def initial_state(self, batch: int) -> State:
-        return [
-            tuple(part[0].cpu().numpy() for part in layer)
-            for layer in self._model.initial_state(batch)
-        ]
+        return [tuple(part[0] for part in layer) for layer in self._model.initial_state(batch)]
 
     def logits(self, tokens: Ids, state: State) -> tuple[Array, State]:
-        with torch.inference_mode():
+        with torch.no_grad():
             logits, after = self._run(tokens, state)
         return logits.float().cpu().numpy(), after
 
     def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
-        with torch.inference_mode():
+        with torch.no_grad():
             nats, after = self._nats(tokens, targets, state)
         return nats.cpu().numpy(), after
 
@@ -62,14 +62,8 @@ class TorchEngine:
         return nats.reshape(targets.shape), after
 
     def _run(self, tokens: Ids, state: State) -> tuple[torch.Tensor, State]:
-        before = [
-            tuple(
-                torch.from_numpy(np.ascontiguousarray(part))[None].to(self._device)
-                for part in layer
-            )
-            for layer in state
-        ]
+        before = [tuple(part[None] for part in layer) for layer in state]
         ids = torch.from_numpy(tokens.astype(np.int64)).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
             logits, after = self._model(ids, before)
-        return logits, [tuple(part[0].detach().cpu().numpy() for part in layer) for layer in after]
+        return logits, [tuple(part[0].detach() for part in layer) for layer in after]

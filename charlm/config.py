@@ -193,9 +193,9 @@ class TrainConfig(_Checked):
         minimum=0,
         below=1,
     )
-    clip: float = option(1.0, help="Clip gradients to this global norm.", above=0)
+    clip: float = option(0.25, help="Clip gradients to this global norm.", above=0)
     warmup: float = option(
-        0.02, help="Share of the budget over which the learning rate rises.", minimum=0, maximum=1
+        0.05, help="Share of the budget over which the learning rate rises.", minimum=0, maximum=1
     )
     reset_probability: float = option(
         0.01,

@@ -15,13 +15,14 @@ from charlm.steps import STEPS, layer_weights, product
 from charlm.steps import Array as Array
 
 Ids = npt.NDArray[np.integer[Any]]
-State = list[tuple[Array, ...]]  # a layer each: an LSTM's (a, c), else one vector; (batch, hidden)
+State = list[tuple[Any, ...]]  # a layer each: an LSTM's (a, c), else one vector; (batch, hidden)
 
 
 class Engine(Protocol):
     """A recurrent language model that maps (tokens, state) to predictions and a new state.
 
-    States are arguments and results: an engine can serve any number of streams.
+    States are arguments and results: an engine can serve any number of streams. Their parts are
+    the engine's own kind of array, of which rows can be picked and set: part[rows].
     """
 
     config: ModelConfig

@@ -16,10 +16,10 @@ from torch import Tensor
 from charlm.config import TrainConfig
 from charlm.model import LanguageModel
 
-FINAL_RATE = 0.02  # the cosine ends at this share of the peak learning rate
-AVERAGING = 12  # the averaged weights are about those of the last 1/12 of the run
+FINAL_RATE = 0.001  # a run ends at this share of the peak learning rate
+AVERAGING = 40  # the averaged weights are about those of the last 1/40 of the run
 MOMENTS = ("exp_avg", "exp_avg_sq")
-BETAS, EPSILON = (0.9, 0.99), 1e-8
+BETAS, EPSILON = (0.7, 0.95), 1e-8  # little momentum suits recurrent networks (LOG.md)
 
 
 class Optimiser:
@@ -115,11 +115,11 @@ class Optimiser:
 
 
 def rate_share(fraction: float, warmup: float) -> float:
-    """Linear warm-up, then a cosine down to 2 %: the peak rate's share, by the budget's."""
+    """The peak rate's share, by the budget's: a straight line up, then one down to nearly 0."""
     if fraction < warmup:
         return min(max(fraction, 1e-3) / warmup, 1.0)
-    cosine = (1 + math.cos(math.pi * (fraction - warmup) / max(1 - warmup, 1e-9))) / 2
-    return FINAL_RATE + (1 - FINAL_RATE) * cosine
+    left = (1 - fraction) / max(1 - warmup, 1e-9)
+    return FINAL_RATE + (1 - FINAL_RATE) * left
 
 
 def copies(model: LanguageModel) -> dict[str, npt.NDArray[np.float32]]:

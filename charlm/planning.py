@@ -21,6 +21,7 @@ TOKENS_PER_PARAMETER = 6.0  # what the best model for a budget has seen when it 
 PARAMETERS_PER_TOKEN = 4.0  # of the text, at most
 TOKENS_PER_STEP = 1152  # of a step over lines, about
 COUNTED = 512  # tokens of a vocabulary, at most, when parameters are counted to choose a size
+WIDEST_EMBEDDING = 128  # of a small vocabulary
 LARGE_VOCABULARY = 2_000  # from here on the softmax layer shares the embedding's weights
 REACHED = 0.6  # the share of the measured matrix-product rate that training reaches
 SLOWER = {  # how much less of it cells without a library's kernel reach
@@ -32,6 +33,7 @@ SLOWER = {  # how much less of it cells without a library's kernel reach
     "lstm": 1.0,
     "lstm-peephole": 1.2,
 }
+REMEMBERED = 1.5  # passes over the text
 TYPICAL_MINUTES = 3.0
 BUDGETS = ("minutes", "epochs", "steps")
 
@@ -115,7 +117,7 @@ def _model(
         fits = embedding_size in (None, hidden_size)
         tied = given.get("tie_weights", fits and vocabulary_size > LARGE_VOCABULARY)
         if embedding_size is None:
-            embedding_size = hidden_size if tied else min(hidden_size, 64)
+            embedding_size = hidden_size if tied else min(hidden_size, WIDEST_EMBEDDING)
         fixed = {"hidden_size": hidden_size, "embedding_size": embedding_size, "tie_weights": tied}
         return ModelConfig(
             **{"vocabulary_size": vocabulary_size, "per_line": tokens.per_line, **given, **fixed}
@@ -157,11 +159,11 @@ def _training(
         "bptt": bptt,
         "learning_rate": _learning_rate(model),
         "dropout": round(min(0.6, 0.1 * math.log2(max(passes / 2, 1.0))), 2),
-        "weight_decay": 0.05 if passes < 12 else 0.1,
         "precision": machine.precision,
         "threads": machine.threads,
     }
-    return TrainConfig(**{**defaults, **_fields(TrainConfig, chosen)})
+    made = {**defaults, **_fields(TrainConfig, chosen)}
+    return TrainConfig(**{"weight_decay": _weight_decay(tokens, made), **made})
 
 
 def _learning_rate(model: ModelConfig) -> float:
@@ -169,6 +171,19 @@ def _learning_rate(model: ModelConfig) -> float:
     if model.cell in ("rnn", "rnn-relu", "gru-simple"):
         return 0.003
     return round(min(0.01, 0.01 * math.sqrt(384 / model.hidden_size)), 4)
+
+
+def _weight_decay(tokens: Tokens, made: Mapping[str, Any]) -> float:
+    """So much that weights are averages over the steps of REMEMBERED passes over the text.
+
+    AdamW's weights are moving averages of its steps, of 1 / (rate × decay) of them, and what suits
+    a text is a number of passes, not of steps (Wang and Aitchison 2024, arXiv:2405.13698).
+    """
+    length = tokens.events / max(1, tokens.sequences) if tokens.per_line else made["bptt"]
+    steps = max(1.0, tokens.events / (made["batch_size"] * length))  # of a pass
+    least, most = 0.01, 1.0
+    decay = 1 / (made["learning_rate"] * REMEMBERED * steps)
+    return float(f"{min(max(decay, least), most):.2g}")
 
 
 def _window(tokens: Tokens, chosen: Mapping[str, Any]) -> tuple[int, int]:

@@ -39,7 +39,8 @@ class Tally:
     nats: float = 0.0
     norm: float = 0.0
     clipped: int = 0
-    since: float = dataclasses.field(default_factory=time.monotonic)
+    since: float = dataclasses.field(default_factory=time.monotonic)  # validations left out
+    before: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def count(self, tokens: int, nats: float, norm: float, clip: float) -> None:
         """Adds a step: nats a token, and the gradient's norm before it was clipped."""
@@ -50,7 +51,12 @@ class Tally:
         self.clipped += norm > clip
 
     def means(self) -> dict[str, Any]:
-        """The fields of a Progress that are means since the last record."""
+        """The fields of a Progress that are means since the last record.
+
+        Where no step was made since then they are those of the last record.
+        """
+        if not self.steps and self.before:
+            return self.before
         steps = max(self.steps, 1)
         return {
             "train_nats": self.nats / max(self.tokens, 1),
@@ -58,3 +64,7 @@ class Tally:
             "clipped": self.clipped / steps,
             "tokens_per_second": self.tokens / max(time.monotonic() - self.since, 1e-9),
         }
+
+    def following(self) -> "Tally":
+        """The tally for the next record."""
+        return Tally(before=self.means())

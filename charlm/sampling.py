@@ -90,9 +90,8 @@ def read_prompt(engine: Engine, prompt: Ids, batch: int) -> tuple[Array, State]:
     state = engine.initial_state(1)
     for at in range(0, len(tokens), WINDOW):
         logits, state = engine.logits(tokens[at : at + WINDOW], state)
-    return np.repeat(logits[-1], batch, axis=0), [
-        tuple(np.repeat(part, batch, axis=0) for part in layer) for layer in state
-    ]
+    copies = np.zeros(batch, np.intp)
+    return logits[-1][copies], [tuple(part[copies] for part in layer) for layer in state]
 
 
 def generate(

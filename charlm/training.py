@@ -25,7 +25,7 @@ from charlm.validation import Validation
 from charlm.windows import windows_of
 
 VALIDATIONS = 40  # at most, in a run
-VALIDATION_COST = 0.05  # at most this share of a time budget
+VALIDATION_COST = 0.03  # at most this share of a time budget
 MOST_FAILURES = 3
 ADVICE = "try a lower --learning-rate or a lower --clip"
 REPORT_SECONDS = 0.2
@@ -208,6 +208,7 @@ class Training:
         else:
             place["validations_since_best"] += 1
         place["validation_seconds"] = time.monotonic() - begun
+        self._tally.since += place["validation_seconds"]
         place["next_validation"] = self._next_validation()
         return nats
 
@@ -235,7 +236,7 @@ class Training:
             notice=self._notice,
             **self._tally.means(),
         )
-        self._tally, self._notice = Tally(), None
+        self._tally, self._notice = self._tally.following(), None
         if valid_nats is not None:
             names = ("step", "epoch", "seconds", "valid_nats", "learning_rate")
             record = {name: getattr(progress, name) for name in names}

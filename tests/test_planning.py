@@ -12,7 +12,7 @@ from charlm import planning
 from charlm.config import CELLS
 from charlm.corpus import Tokens
 from charlm.errors import OptionError
-from charlm.planning import Machine, plan, tokens_per_second
+from charlm.planning import REMEMBERED, Machine, plan, tokens_per_second
 from charlm.tokenizers import EOS
 
 CHOICES = {
@@ -120,7 +120,20 @@ def test_a_short_text_has_a_small_model_and_much_dropout() -> None:
     )
     assert small.parameters < large.parameters
     assert regular.dropout > plain.dropout
-    assert regular.weight_decay >= plain.weight_decay
+    assert regular.weight_decay > plain.weight_decay
+
+
+@pytest.mark.parametrize("line", [None, 25])
+def test_weights_are_averages_over_as_many_passes_whatever_the_text(line: int | None) -> None:
+    passes = []
+    for events in (600_000, 1_000_000, 2_000_000):
+        tokens = text(events, line)
+        for chosen in ({}, {"learning_rate": 0.005}, {"batch_size": 64}):
+            _, config = plan(tokens, 65, fixed_machine(), {"minutes": 3.0, **chosen})
+            length = config.bptt if line is None else line + 1
+            steps = 1 / (config.learning_rate * config.weight_decay)
+            passes.append(steps * config.batch_size * length / events)
+    assert passes == pytest.approx([REMEMBERED] * len(passes), rel=0.1)
 
 
 # The machine
