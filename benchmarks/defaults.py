@@ -37,8 +37,6 @@ ALTERNATIVES = (
     "faster",  # the learning rate × 2
     "slower",  # the learning rate / 2
     "more dropout",  # + 0.15
-    "less dropout",  # / 2, where there is any
-    "smaller batch",  # / 2
 )
 WITHIN = 1.01  # of the best alternative's validation
 CHOSEN = ("hidden_size", "learning_rate", "dropout", "batch_size", "bptt", "layers")
@@ -121,19 +119,13 @@ def _described(cell: Cell) -> str:
 def alternatives(planned: Cell) -> dict[str, list[str]]:
     """The options of each alternative to what was planned, by its name."""
     size, rate = planned["hidden_size"], planned["learning_rate"]
-    dropout, batch = planned["dropout"], planned["batch_size"]
-    options = {
+    return {
         "larger": ["--hidden-size", f"{_rounded(size * 1.5)}"],
         "smaller": ["--hidden-size", f"{_rounded(size / 1.5)}"],
         "faster": ["--learning-rate", f"{rate * 2:.4g}"],
         "slower": ["--learning-rate", f"{rate / 2:.4g}"],
-        "more dropout": ["--dropout", f"{min(dropout + 0.15, 0.9):.4g}"],
-        "less dropout": ["--dropout", f"{dropout / 2:.4g}"],
-        "smaller batch": ["--batch-size", f"{max(1, batch // 2)}"],
+        "more dropout": ["--dropout", f"{min(planned['dropout'] + 0.15, 0.9):.4g}"],
     }
-    if dropout < 0.02:
-        del options["less dropout"]
-    return options
 
 
 def _rounded(size: float) -> int:

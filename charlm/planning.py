@@ -34,6 +34,7 @@ SLOWER = {  # how much less of it cells without a library's kernel reach
     "lstm-peephole": 1.2,
 }
 REMEMBERED = 1.5  # passes over the text
+MOST_DROPOUT = 0.5
 TYPICAL_MINUTES = 3.0
 BUDGETS = ("minutes", "epochs", "steps")
 
@@ -93,7 +94,7 @@ def plan(
     """The two configurations: what the user chose, and for the rest what suits the budget.
 
     The number of parameters grows with the square root of the arithmetic that the budget allows
-    (as in Hoffmann et al. 2022), and dropout with the logarithm of the passes over the text.
+    (as in Hoffmann et al. 2022).
     chosen: fields of both configurations by name; None is not chosen.
     """
     chosen = {name: value for name, value in chosen.items() if value is not None}
@@ -158,7 +159,7 @@ def _training(
         "batch_size": batch_size,
         "bptt": bptt,
         "learning_rate": _learning_rate(model),
-        "dropout": round(min(0.6, 0.1 * math.log2(max(passes / 2, 1.0))), 2),
+        "dropout": _dropout(passes * model.parameters / tokens.events),
         "precision": machine.precision,
         "threads": machine.threads,
     }
@@ -171,6 +172,11 @@ def _learning_rate(model: ModelConfig) -> float:
     if model.cell in ("rnn", "rnn-relu", "gru-simple"):
         return 0.003
     return round(min(0.01, 0.01 * math.sqrt(384 / model.hidden_size)), 4)
+
+
+def _dropout(pressure: float) -> float:
+    """By passes over the text × parameters a token of it: how hard it is learned by heart."""
+    return round(min(max(0.1 * math.log2(max(pressure, 1.0)) - 0.05, 0.0), MOST_DROPOUT), 2)
 
 
 def _weight_decay(tokens: Tokens, made: Mapping[str, Any]) -> float:
