@@ -26,23 +26,26 @@ AXES: Axes = {
     "bptt": (128, 256, 512, 1024),
 }
 SIZES = (10**6, 10**7, 10**8, 10**9)  # bytes of the corpus
-STEPS = 2
+STEPS, RUNS = 2, 3
 EMBEDDING, VOCABULARY = 64, 67
 TITLE = "peak memory of `charlm train`"
 
 
-def run(axes: Axes = AXES, sizes: Sequence[int] = SIZES, folder: Path = RESULTS) -> Iterator[Row]:
+def run(
+    axes: Axes = AXES, sizes: Sequence[int] = SIZES, runs: int = RUNS, folder: Path = RESULTS
+) -> Iterator[Row]:
     """A curve for each axis; of the first four what is more than the libraries alone need."""
     with tempfile.TemporaryDirectory() as name:
         text = make_text(Path(name) / "text.txt", sizes[0])
         idle = cost([sys.executable, "-c", "import charlm.run"]).megabytes
-        curves = [_against(text, axis, values, idle) for axis, values in axes.items()]
+        curves = [_against(text, axis, values, idle, runs) for axis, values in axes.items()]
         yield from report([*curves, _against_corpus(text, sizes)], "memory-growth", folder)
 
 
-def _against(text: Path, axis: str, values: Sequence[int], idle: float) -> Curve:
+def _against(text: Path, axis: str, values: Sequence[int], idle: float, runs: int) -> Curve:
+    """By how much threads overlap differs from run to run, and the peak with it."""
     points = [{**POINT, axis: value} for value in values]
-    peaks = [max(_peak(text, point) - idle, 1.0) for point in points]
+    peaks = [[max(_peak(text, point) - idle, 1.0) for _ in range(runs)] for point in points]
     return _curve(
         f"{TITLE} beyond its libraries'",
         NAMES[axis],
@@ -53,15 +56,15 @@ def _against(text: Path, axis: str, values: Sequence[int], idle: float) -> Curve
 
 
 def _against_corpus(path: Path, sizes: Sequence[int]) -> Curve:
-    peaks = [_peak(make_text(path, size), POINT) for size in sizes]
+    peaks = [[_peak(make_text(path, size), POINT)] for size in sizes]
     megabytes = [size / 1e6 for size in sizes]
     return _curve(TITLE, "corpus size (MB)", megabytes, peaks, [_work(POINT)] * len(sizes))
 
 
 def _curve(
-    title: str, axis: str, values: Sequence[float], peaks: list[float], work: list[float]
+    title: str, axis: str, values: Sequence[float], peaks: list[list[float]], work: list[float]
 ) -> Curve:
-    measured = [Spread.of([peak]) for peak in peaks]
+    measured = [Spread.of(found) for found in peaks]
     return Curve(title, "MB", axis, values, measured, work, "operations a step")
 
 

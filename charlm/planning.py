@@ -187,7 +187,7 @@ def _weight_decay(tokens: Tokens, made: Mapping[str, Any]) -> float:
     """
     length = tokens.events / max(1, tokens.sequences) if tokens.per_line else made["bptt"]
     steps = max(1.0, tokens.events / (made["batch_size"] * length))  # of a pass
-    least, most = 0.01, 1.0
+    least, most = 0.01, 0.5
     decay = 1 / (made["learning_rate"] * REMEMBERED * steps)
     return float(f"{min(max(decay, least), most):.2g}")
 

@@ -78,10 +78,11 @@ def _keep_nucleus(weights: npt.NDArray[np.float64], share: float) -> npt.NDArray
 def _draw(weights: npt.NDArray[np.float64], uniforms: npt.NDArray[np.float64]) -> Ids:
     """One token a row with probability proportional to its weight, by the inverse of the sum."""
     sums = np.cumsum(weights, axis=1)
-    tokens = (sums <= (uniforms * sums[:, -1])[:, None]).sum(axis=1)
-    last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)  # if rounding passed it
-    drawn: Ids = np.minimum(tokens, last)
-    return drawn
+    tokens: Ids = (sums <= (uniforms * sums[:, -1])[:, None]).sum(axis=1)
+    if tokens.max() == weights.shape[1]:  # rounding passed the last one
+        last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)
+        tokens = np.minimum(tokens, last)
+    return tokens
 
 
 def read_prompt(engine: Engine, prompt: Ids, batch: int) -> tuple[Array, State]:

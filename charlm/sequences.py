@@ -11,8 +11,7 @@ from charlm.inference import Array, Engine, Ids, State
 from charlm.tokenizers import EOS
 
 WINDOW = 256  # steps run at once
-BATCH_TOKENS = 2**15  # padded tokens of one batch of sequences, at most
-BATCH_LOGITS = 2**24  # of one batch: fewer tokens where the vocabulary is large
+BATCH_TOKENS = 2**13  # padded tokens of one batch of sequences: more leave the cache
 
 
 def sequence_nats(
@@ -24,7 +23,7 @@ def sequence_nats(
     run together; long ones run in windows with their state.
     """
     results: list[Array] = [np.zeros(0, np.float32)] * len(sequences)
-    for group, ids in _side_by_side(sequences, _most(engine)):
+    for group, ids in _side_by_side(sequences):
         state = engine.initial_state(len(group)) if states is None else _rows(states, group)
         windows = [nats for nats, _ in _run(engine, ids, state)]
         nats = np.concatenate(windows) if windows else np.zeros((0, len(group)), np.float32)
@@ -64,7 +63,7 @@ def _read_past(
     """−ln P of every token after the first, and the state that each sequence has at its fork."""
     states = _rows(engine.initial_state(1), [0] * len(sequences))
     results: list[Array] = [np.zeros(0, np.float32)] * len(sequences)
-    for group, ids in _side_by_side(sequences, _most(engine)):
+    for group, ids in _side_by_side(sequences):
         nats = np.empty((len(ids) - 1, len(group)), np.float32)
         state, numbers = engine.initial_state(len(group)), np.array(group)
         here = np.array([forks[k] for k in group])
@@ -87,29 +86,24 @@ def _keep(states: State, rows: Ids, state: State, columns: Ids) -> None:
             kept[rows] = part[columns]
 
 
-def _most(engine: Engine) -> int:
-    """How many tokens a batch may have."""
-    return min(BATCH_TOKENS, max(BATCH_TOKENS // 4, BATCH_LOGITS // engine.config.vocabulary_size))
-
-
-def _side_by_side(sequences: Sequence[Ids], most: int) -> Iterator[tuple[list[int], Ids]]:
+def _side_by_side(sequences: Sequence[Ids]) -> Iterator[tuple[list[int], Ids]]:
     """Batches of about equal lengths: which sequences, and their tokens (time, batch).
 
     What is shorter than a batch's longest is filled up with <EOS>.
     """
     lengths = [len(sequence) for sequence in sequences]
-    for group in _groups(sorted(range(len(lengths)), key=lambda k: lengths[k]), lengths, most):
+    for group in _groups(sorted(range(len(lengths)), key=lambda k: lengths[k]), lengths):
         ids = np.full((lengths[group[-1]], len(group)), EOS)
         for column, k in enumerate(group):
             ids[: lengths[k], column] = sequences[k]
         yield group, ids
 
 
-def _groups(order: Sequence[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Runs of `order`, whose lengths rise, that fill a batch of at most so many tokens."""
+def _groups(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Runs of `order`, whose lengths rise, that fill a batch."""
     group: list[int] = []
     for k in order:
-        if group and (len(group) + 1) * lengths[k] > most:
+        if group and (len(group) + 1) * lengths[k] > BATCH_TOKENS:
             yield group
             group = []
         group.append(k)
