@@ -218,7 +218,7 @@ def test_time_growth_benchmark(tmp_path: Path) -> None:
 
 
 def test_memory_growth_benchmark(tmp_path: Path) -> None:
-    rows = sound(memory_growth.run({"batch": (8, 16)}, (20_000, 40_000), tmp_path))
+    rows = sound(memory_growth.run({"batch": (8, 16)}, (20_000, 40_000), 1, tmp_path))
     assert [row.what.split(" against ")[1].split(",")[0] for row in rows] == [
         "batch",
         "corpus size (MB)",
