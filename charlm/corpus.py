@@ -90,7 +90,7 @@ def tokenize(documents: Iterable[Iterable[str]], tokenizer: Tokenizer, per_line:
                 ids = tokenizer.encode(chunk)
                 if per_line:
                     ids[ids == tokenizer.newline] = EOS
-                file.write(ids.tobytes())
+                file.write(ids.data)
                 characters += len(chunk)
                 size += len(chunk) if chunk.isascii() else len(chunk.encode())
         file.flush()

@@ -25,13 +25,13 @@ WIDEST_EMBEDDING = 128  # of a small vocabulary
 LARGE_VOCABULARY = 2_000  # from here on the softmax layer shares the embedding's weights
 REACHED = 0.6  # the share of the measured matrix-product rate that training reaches
 SLOWER = {  # how much less of it cells without a library's kernel reach
-    "rnn": 1.4,
-    "rnn-relu": 1.4,
-    "gru-simple": 1.25,
-    "gru-reset-before": 1.3,
-    "gru": 1.25,
+    "rnn": 2.2,
+    "rnn-relu": 2.2,
+    "gru-simple": 1.7,
+    "gru-reset-before": 1.8,
+    "gru": 1.7,
     "lstm": 1.0,
-    "lstm-peephole": 1.2,
+    "lstm-peephole": 1.75,
 }
 REMEMBERED = 1.5  # passes over the text
 MOST_DROPOUT = 0.5

@@ -53,6 +53,12 @@ class Run:
         return epochs * train.events / tokens_per_second(self.model, self.machine)
 
     @property
+    def expected_passes(self) -> float:
+        """About how often the budget goes over the text."""
+        speed = tokens_per_second(self.model, self.machine)
+        return self.expected_seconds * speed / max(1, self.corpus.train.events)
+
+    @property
     def complete(self) -> bool:
         """Whether nothing is left to do: the budget is spent, or patience is over."""
         return self.training.complete or self.out_of_patience

@@ -61,8 +61,8 @@ def _lines(loaded: Any) -> list[tuple[str, str]]:
         (
             "training",
             f"AdamW, peak rate {training.learning_rate:g}, batch {training.batch_size}, BPTT "
-            f"{training.bptt}, dropout {training.dropout:g}, clip {training.clip:g}, seed "
-            f"{training.seed}, {training.precision}",
+            f"{training.bptt}, dropout {training.dropout:g}, decay {training.weight_decay:g}, clip "
+            f"{training.clip:g}, seed {training.seed}, {training.precision}",
         ),
     ]
     if loaded.history:

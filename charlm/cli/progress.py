@@ -171,8 +171,8 @@ def _plan_lines(run: "Run", output: str, resumed: bool) -> list[tuple[str, str]]
         ),
         (
             "training",
-            f"batch {config.batch_size}, BPTT {config.bptt}, dropout {config.dropout:g}, learning "
-            f"rate {config.learning_rate:g}, {config.precision}",
+            f"batch {config.batch_size}, BPTT {config.bptt}, rate {config.learning_rate:g}, "
+            f"dropout {config.dropout:g}, weight decay {config.weight_decay:g}, {config.precision}",
         ),
         ("budget", _budget(run) + (", goes on from its last step" if resumed else "")),
         ("into", output),
@@ -180,12 +180,14 @@ def _plan_lines(run: "Run", output: str, resumed: bool) -> list[tuple[str, str]]
 
 
 def _budget(run: "Run") -> str:
+    """How long, and how often over the text, by which sizes, dropout and decay are chosen."""
     config, expected = run.config, duration(run.expected_seconds)
-    if config.minutes is not None:
-        return f"{expected} from the start of the command"
     if config.epochs is not None:
-        return f"{config.epochs:g} epochs, about {expected}"
-    return f"{config.steps:,} steps, about {expected}"
+        return f"{config.epochs:g} passes over the text, about {expected}"
+    passes = f"about {run.expected_passes:.2g} passes over the text"
+    if config.steps is not None:
+        return f"{config.steps:,} steps, about {expected}, {passes}"
+    return f"{expected} from the start of the command, {passes}"
 
 
 def _record(run: "Run", progress: "Progress") -> dict[str, Any]:

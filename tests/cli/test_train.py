@@ -57,6 +57,7 @@ def test_the_plan_is_said_before_the_first_step(charlm: Any, cat_file: Path) -> 
     assert "a character)" in lines[2]
     assert "batch 4, BPTT 16" in lines[3]
     assert "5 steps, about " in lines[4]
+    assert "passes over the text" in lines[4]
 
 
 def test_a_text_too_small_for_the_model_is_said(charlm: Any) -> None:
