@@ -250,8 +250,9 @@ def test_tabbing_and_arrows_do_the_same(opened: Open, made: report.Report) -> No
 def test_surprise_is_the_colour_of_the_bits(opened: Open, made: report.Report) -> None:
     browser = opened()
     for t in (0, 7, 30):
-        shade = round(min(made.reading.expected.bits[t] / MOST_BITS, 1) * 32)
-        assert token(browser, t).get_attribute("class") == f"s{shade}"
+        shade = min(made.reading.expected.bits[t] / MOST_BITS, 1) * 32
+        shown = token(browser, t).get_attribute("class")
+        assert abs(int(shown.removeprefix("s")) - shade) < 0.51  # the page's bits are rounded
 
 
 def test_the_browser_of_cells(opened: Open, made: report.Report, model: Model) -> None:
