@@ -172,7 +172,7 @@ def _plan_lines(run: "Run", output: str, resumed: bool) -> list[tuple[str, str]]
         (
             "training",
             f"batch {config.batch_size}, BPTT {config.bptt}, rate {config.learning_rate:g}, "
-            f"dropout {config.dropout:g}, weight decay {config.weight_decay:g}, {config.precision}",
+            f"dropout {config.dropout:g}, decay {config.weight_decay:g}, {config.precision}",
         ),
         ("budget", _budget(run) + (", goes on from its last step" if resumed else "")),
         ("into", output),
