@@ -179,7 +179,7 @@ def test_quality_benchmark_names_the_goals_of_long_runs() -> None:
     rows = list(quality.run(minutes=0.05, shortest=0.05, seeds=1))
     assert len(sound(rows[:5])) == 5
     assert "until 1.8857 nats" in rows[4].what
-    assert [row.goal for row in rows[5:]] == ["1.4", "1.28"]
+    assert [row.goal for row in rows[5:]] == ["1.4 within 600 s", "1.28"]
 
 
 def curve(costs: list[float], work: list[float]) -> growth.Curve:
