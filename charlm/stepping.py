@@ -49,14 +49,14 @@ class Stepper:
         """
         config = self._config
         inputs, targets = self._moved(window.inputs), self._moved(window.targets)
-        self._masks.manual_seed(config.seed << 31 ^ number)
-        masks = self._model.dropout_masks(inputs.shape[1], config.dropout, self._masks)
+        masks = None
+        if config.dropout:
+            self._masks.manual_seed(config.seed << 31 ^ number)
+            masks = self._model.dropout_masks(inputs.shape[1], config.dropout, self._masks)
         with torch.autocast(
             self._device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
         ):
-            logits, state = self._model(
-                inputs, self._state_before(window), masks if config.dropout else None
-            )
+            logits, state = self._model(inputs, self._state_before(window), masks)
         loss = functional.cross_entropy(
             logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED
         )
