@@ -37,6 +37,7 @@ ALTERNATIVES = (
     "faster",  # the learning rate × 2
     "slower",  # the learning rate / 2
     "more dropout",  # + 0.15
+    "less dropout",  # − 0.15, where there is any
 )
 WITHIN = 1.01  # of the best alternative's validation
 CHOSEN = ("hidden_size", "learning_rate", "dropout", "batch_size", "bptt", "layers")
@@ -119,13 +120,17 @@ def _described(cell: Cell) -> str:
 def alternatives(planned: Cell) -> dict[str, list[str]]:
     """The options of each alternative to what was planned, by its name."""
     size, rate = planned["hidden_size"], planned["learning_rate"]
-    return {
+    dropout = planned["dropout"]
+    options = {
         "larger": ["--hidden-size", f"{_rounded(size * 1.5)}"],
         "smaller": ["--hidden-size", f"{_rounded(size / 1.5)}"],
         "faster": ["--learning-rate", f"{rate * 2:.4g}"],
         "slower": ["--learning-rate", f"{rate / 2:.4g}"],
-        "more dropout": ["--dropout", f"{min(planned['dropout'] + 0.15, 0.9):.4g}"],
+        "more dropout": ["--dropout", f"{min(dropout + 0.15, 0.9):.4g}"],
     }
+    if dropout:
+        options["less dropout"] = ["--dropout", f"{max(dropout - 0.15, 0):.4g}"]
+    return options
 
 
 def _rounded(size: float) -> int:

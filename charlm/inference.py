@@ -4,15 +4,15 @@
 torch, for work in bulk. Knows nothing about text or tokens' meaning.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from charlm.config import ModelConfig
-from charlm.steps import STEPS, layer_weights, product
 from charlm.steps import Array as Array
+from charlm.steps import Layer, product
 
 Ids = npt.NDArray[np.integer[Any]]
 State = list[tuple[Any, ...]]  # a layer each: an LSTM's (a, c), else one vector; (batch, hidden)
@@ -45,12 +45,10 @@ class NumpyEngine:
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, Array]) -> None:
         self.config = config
-        self._layers = [layer_weights(config.cell, weights, k) for k in range(config.layers)]
-        w_ih, bias, _ = self._layers[0]
-        self._table = weights["embedding.weight"] @ w_ih.T + bias
+        self._layers = [Layer(config.cell, weights, k) for k in range(config.layers)]
+        self._table = self._layers[0].project(weights["embedding.weight"])
         name = "embedding.weight" if config.tie_weights else "output.weight"
         self._output, self._output_bias = weights[name], weights["output.bias"]
-        self._step = STEPS[config.cell]
 
     def initial_state(self, batch: int) -> State:
         zeros = np.zeros((batch, self.config.hidden_size), np.float32)
@@ -58,7 +56,7 @@ class NumpyEngine:
 
     def logits(self, tokens: Ids, state: State) -> tuple[Array, State]:
         hidden, state = self._hidden(tokens, state)
-        return _times(hidden, self._output) + self._output_bias, state
+        return _all_steps(self._predict, hidden), state
 
     def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         hidden, state = self._hidden(tokens, state)
@@ -66,31 +64,48 @@ class NumpyEngine:
         rows = max(1, 2**20 // self.config.vocabulary_size // targets.shape[1])
         for start in range(0, len(targets), rows):
             part = slice(start, start + rows)
-            logits = _times(hidden[part], self._output) + self._output_bias
+            logits = _all_steps(self._predict, hidden[part])
             logits -= logits.max(axis=-1, keepdims=True)
             chosen = np.take_along_axis(logits, targets[part, :, None].astype(np.intp), -1)[..., 0]
             np.exp(logits, out=logits)
             nats[part] = np.log(logits.sum(axis=-1)) - chosen
         return nats, state
 
+    def _predict(self, hidden: Array) -> Array:
+        """Logits of the next token from the last layer's output (rows, hidden)."""
+        logits: Array = product(hidden, self._output) + self._output_bias
+        return logits
+
     def _hidden(self, tokens: Ids, state: State) -> tuple[Array, State]:
         """The last layer's output (time, batch, hidden) and the state after the last step."""
-        projected = self._table[tokens]  # (time, batch, gates × hidden)
-        hidden = projected
-        after: State = []
-        for k, (w_ih, bias, recurrent) in enumerate(self._layers):
+        if len(tokens) == 1:
+            after = self._step(tokens[0], state)
+            return after[-1][0][None], after
+        projected = hidden = self._table[tokens]  # (time, batch, gates × hidden)
+        after = []
+        for k, layer in enumerate(self._layers):
             if k:
-                projected = _times(hidden, w_ih) + bias
+                projected = _all_steps(layer.project, hidden)
             hidden = np.empty((*tokens.shape, self.config.hidden_size), np.float32)
             layer_state = state[k]
             for t in range(len(tokens)):
-                layer_state = self._step(projected[t], layer_state, *recurrent)
+                layer_state = layer.step(projected[t], layer_state)
                 hidden[t] = layer_state[0]
             after.append(layer_state)
         return hidden, after
 
+    def _step(self, tokens: Ids, state: State) -> State:
+        """The state after one step more: tokens (batch,)."""
+        after: State = []
+        for k, layer in enumerate(self._layers):
+            if k:
+                after.append(layer.step_from(after[-1][0], state[k]))
+            else:
+                after.append(layer.step(self._table[tokens], state[k]))
+        return after
 
-def _times(hidden: Array, weight: Array) -> Array:
-    """hidden (time, batch, size) weightᵀ, all steps in one product."""
-    rows = hidden.reshape(-1, hidden.shape[-1])
-    return product(rows, weight).reshape(*hidden.shape[:-1], -1)
+
+def _all_steps(function: Callable[[Array], Array], inputs: Array) -> Array:
+    """A function of rows, of all rows of (time, batch, size) at once."""
+    rows = function(inputs.reshape(-1, inputs.shape[-1]))
+    return rows.reshape(*inputs.shape[:-1], -1)

@@ -1,8 +1,8 @@
-"""One step of each recurrent cell in NumPy: (what the input adds, state, weights) → next state.
+"""The recurrent cells in NumPy: a `Layer` holds its weights and takes steps.
 
 The equations of `charlm.cells`, and the tests hold the two equal. A state is (batch, size) arrays:
 an LSTM's (a, c), any other cell's one vector; the first is what the next layer sees. Knows nothing
-about layers or tokens.
+about tokens.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,32 +16,60 @@ Array = npt.NDArray[np.float32]
 Vectors = tuple[Array, ...]
 Step = Callable[..., Vectors]
 
+HALF = np.float32(0.5)
 
-def layer_weights(
-    cell: str, weights: Mapping[str, Array], layer: int
-) -> tuple[Array, Array, Vectors]:
-    """A layer's weights as its step wants them: (W_ih, bias added to the input, the rest).
 
-    An LSTM's rows Γ_u, Γ_f, c̃, Γ_o become Γ_u, Γ_f, Γ_o, c̃: what takes a sigmoid lies together.
-    The bias is b_ih + b_hh, but for gru, which needs b_hh apart.
+class Layer:
+    """One layer's weights as its step wants them.
+
+    W_ih and W_hh lie side by side, so that one product can take both. An LSTM's rows Γ_u, Γ_f, c̃,
+    Γ_o become Γ_u, Γ_f, Γ_o, c̃, and those of the gates are halved, which is exact: as
+    σ(x) = (1 + tanh(x / 2)) / 2, one tanh then serves all four. The bias added to the input is
+    b_ih + b_hh, but for gru, which needs b_hh apart.
     """
-    w_ih, w_hh, b_ih, b_hh = (
-        _ordered(weights[f"rnn.{name}_l{layer}"], cell)
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    )
-    if cell == "gru":
-        return w_ih, b_ih, (w_hh, b_hh)
-    if cell == "lstm-peephole":
-        return w_ih, b_ih + b_hh, (w_hh, weights[f"rnn.weight_ch_l{layer}"])
-    return w_ih, b_ih + b_hh, (w_hh,)
+
+    def __init__(self, cell: str, weights: Mapping[str, Array], number: int) -> None:
+        w_ih, w_hh, b_ih, b_hh = (
+            _ordered(weights[f"rnn.{name}_l{number}"], cell)
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        self._weight = np.concatenate([w_ih, w_hh], axis=1)
+        self._w_ih, self._w_hh = np.split(self._weight, [w_ih.shape[1]], axis=1)
+        self._bias = b_ih if cell == "gru" else b_ih + b_hh
+        self._more: Vectors = (b_hh,) if cell == "gru" else ()
+        if cell == "lstm-peephole":
+            self._more = (weights[f"rnn.weight_ch_l{number}"] * HALF,)
+        self._step, self._summed = STEPS[cell], cell in SUMMED
+
+    def project(self, inputs: Array) -> Array:
+        """What the inputs (rows, size) add: W_ih x + b."""
+        projected: Array = product(inputs, self._w_ih) + self._bias
+        return projected
+
+    def step(self, projected: Array, state: Vectors) -> Vectors:
+        """The next state."""
+        if not self._summed:
+            return self._step(projected, state, self._w_hh, *self._more)
+        z = product(state[0], self._w_hh)
+        z += projected
+        return self._step(z, state, *self._more)
+
+    def step_from(self, inputs: Array, state: Vectors) -> Vectors:
+        """The next state from the inputs (batch, size) themselves, in one product if it can be."""
+        if not self._summed:
+            return self.step(self.project(inputs), state)
+        z = product(np.concatenate([inputs, state[0]], axis=1), self._weight)
+        z += self._bias
+        return self._step(z, state, *self._more)
 
 
 def _ordered(rows: Array, cell: str) -> Array:
     if not cell.startswith("lstm"):
         return rows
     blocks = rows.reshape(GATES[cell], -1, *rows.shape[1:])
-    ordered: Array = blocks[[0, 1, 3, 2]].reshape(rows.shape)
-    return ordered
+    ordered: Array = blocks[[0, 1, 3, 2]]
+    ordered[:3] *= HALF
+    return ordered.reshape(rows.shape)
 
 
 def product(left: Array, weight: Array) -> Array:
@@ -57,29 +85,28 @@ def product(left: Array, weight: Array) -> Array:
 
 def sigmoid(x: Array) -> Array:
     """σ(x) = (1 + tanh(x / 2)) / 2, which never overflows."""
-    y: Array = np.tanh(x * np.float32(0.5))
-    y *= np.float32(0.5)
-    y += np.float32(0.5)
+    y: Array = np.tanh(x * HALF)
+    y *= HALF
+    y += HALF
     return y
 
 
-def rnn_step(x: Array, state: Vectors, w_hh: Array) -> Vectors:
+def rnn_step(z: Array, state: Vectors) -> Vectors:
     """a⟨t⟩ = tanh(W_a [a⟨t−1⟩, x⟨t⟩] + b_a)."""
-    (a,) = state
-    return (np.tanh(x + product(a, w_hh)),)
+    del state
+    return (np.tanh(z),)
 
 
-def relu_rnn_step(x: Array, state: Vectors, w_hh: Array) -> Vectors:
+def relu_rnn_step(z: Array, state: Vectors) -> Vectors:
     """a⟨t⟩ = max(0, W_a [a⟨t−1⟩, x⟨t⟩] + b_a)."""
-    (a,) = state
-    return (np.maximum(x + product(a, w_hh), np.float32(0)),)
+    del state
+    return (np.maximum(z, np.float32(0)),)
 
 
-def simple_gru_step(x: Array, state: Vectors, w_hh: Array) -> Vectors:
+def simple_gru_step(z: Array, state: Vectors) -> Vectors:
     """c̃ = tanh(…), Γ_u = σ(…); c⟨t⟩ = Γ_u * c̃ + (1 − Γ_u) * c⟨t−1⟩."""
     (c,) = state
     size = c.shape[1]
-    z = x + product(c, w_hh)
     return (_between(c, np.tanh(z[:, size:]), sigmoid(z[:, :size])),)
 
 
@@ -113,31 +140,27 @@ def _between(left: Array, right: Array, gate: Array) -> Array:
     return mixed
 
 
-def lstm_step(x: Array, state: Vectors, w_hh: Array) -> Vectors:
-    """Γ_u, Γ_f, Γ_o = σ(…), c̃ = tanh(…); c⟨t⟩ = Γ_u * c̃ + Γ_f * c⟨t−1⟩, a⟨t⟩ = Γ_o * tanh(c⟨t⟩)."""
-    a, c = state
-    z = product(a, w_hh)
-    z += x
-    return _lstm_state(z, c)
+def lstm_step(z: Array, state: Vectors) -> Vectors:
+    """Γ_u, Γ_f, Γ_o = σ(…), c̃ = tanh(…); c⟨t⟩ = Γ_u * c̃ + Γ_f * c⟨t−1⟩, a⟨t⟩ = Γ_o * tanh(c⟨t⟩).
 
-
-def peephole_lstm_step(x: Array, state: Vectors, w_hh: Array, peepholes: Array) -> Vectors:
-    """As `lstm_step`, the three gates seeing c⟨t−1⟩ too: Γ = σ(… + p * c⟨t−1⟩)."""
-    a, c = state
-    z = product(a, w_hh)
-    z += x
-    z[:, : 3 * c.shape[1]] += (c[:, None] * peepholes).reshape(len(c), -1)
-    return _lstm_state(z, c)
-
-
-def _lstm_state(z: Array, c: Array) -> Vectors:
+    Of the gates z holds the half; it is overwritten.
+    """
+    _, c = state
     size = c.shape[1]
-    gates = sigmoid(z[:, : 3 * size])
-    candidate = np.tanh(z[:, 3 * size :])
-    candidate *= gates[:, :size]
+    np.tanh(z, out=z)
+    gates = z[:, : 3 * size]
+    gates *= HALF
+    gates += HALF
     c = c * gates[:, size : 2 * size]
-    c += candidate
+    c += gates[:, :size] * z[:, 3 * size :]
     return gates[:, 2 * size :] * np.tanh(c), c
+
+
+def peephole_lstm_step(z: Array, state: Vectors, peepholes: Array) -> Vectors:
+    """As `lstm_step`, the three gates seeing c⟨t−1⟩ too: Γ = σ(… + p * c⟨t−1⟩)."""
+    _, c = state
+    z[:, : 3 * c.shape[1]] += (c[:, None] * peepholes).reshape(len(c), -1)
+    return lstm_step(z, state)
 
 
 STEPS: dict[str, Step] = {
@@ -149,3 +172,4 @@ STEPS: dict[str, Step] = {
     "lstm": lstm_step,
     "lstm-peephole": peephole_lstm_step,
 }
+SUMMED = ("rnn", "rnn-relu", "gru-simple", "lstm", "lstm-peephole")  # see z = W_ih x + W_hh a + b

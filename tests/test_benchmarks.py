@@ -389,7 +389,7 @@ def test_the_grid_is_completed_in_several_sittings(
     made = pretend(monkeypatch, {"": 1.99, "--hidden-size 144": 1.98})
     (row,) = defaults.complete(grid, ["cats"], [1.0], ["larger", "slower"])
     assert made == [[], ["--hidden-size", "144"], ["--learning-rate", "0.005"]]
-    assert "3 runs missing" in row.reference
+    assert "4 runs missing" in row.reference
     assert row.met is None
     again = defaults.Grid(grid.path)  # as another sitting finds it
     (row,) = defaults.complete(again, ["cats"], [1.0])
