@@ -185,7 +185,12 @@ class TrainConfig(_Checked):
     bptt: int = option(
         64, help="Steps of truncated back-propagation through time.", minimum=1, maximum=LARGEST
     )
-    learning_rate: float = option(3e-3, help="Peak learning rate of AdamW.", above=0, maximum=10)
+    learning_rate: float = option(
+        3e-3,
+        help="Peak learning rate of AdamW; the softmax layer's is 3 times it.",
+        above=0,
+        maximum=10,
+    )
     weight_decay: float = option(0.05, help="Weight decay of AdamW.", minimum=0, maximum=10)
     dropout: float = option(
         0.0,

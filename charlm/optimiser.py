@@ -20,10 +20,14 @@ FINAL_RATE = 0.001  # a run ends at this share of the peak learning rate
 AVERAGING = 40  # the averaged weights are about those of the last 1/40 of the run
 MOMENTS = ("exp_avg", "exp_avg_sq")
 BETAS, EPSILON = (0.7, 0.95), 1e-8  # little momentum suits recurrent networks (LOG.md)
+SOFTMAX_RATE = 3.0  # times the learning rate: what the softmax layer learns with (LOG.md)
 
 
 class Optimiser:
-    """AdamW (Loshchilov and Hutter 2019; matrices decay, biases do not) and averaged weights."""
+    """AdamW (Loshchilov and Hutter 2019) and averaged weights.
+
+    Matrices decay, biases do not; the softmax layer learns at SOFTMAX_RATE times the rate.
+    """
 
     def __init__(self, model: LanguageModel, config: TrainConfig) -> None:
         self.averaged = copy.deepcopy(model)
@@ -31,7 +35,7 @@ class Optimiser:
         self._model, self._clip = model, config.clip
         self._parameters: list[Tensor] = list(model.parameters())
         self._averages: list[Tensor] = list(self.averaged.parameters())
-        self._weight_decay = config.weight_decay
+        self._groups = _groups(model, config.weight_decay)
         self._moments = [[torch.zeros_like(w) for w in self._parameters] for _ in MOMENTS]
 
     def update(self, learning_rate: float, loss: Tensor) -> Tensor:
@@ -53,10 +57,9 @@ class Optimiser:
 
         That class itself imports torch's compiler when it is made, which takes a second or more.
         """
-        for decays in (True, False):
-            chosen = [k for k, w in enumerate(self._parameters) if (w.dim() > 1) == decays]
+        updates = torch.full((), float(self.updates), device=undone.device)
+        for chosen, rate_factor, weight_decay in self._groups:
             weights = [self._parameters[k] for k in chosen]
-            updates = torch.full((), float(self.updates), device=undone.device)
             torch._fused_adamw_(
                 weights,
                 [weight.grad for weight in weights if weight.grad is not None],
@@ -64,10 +67,10 @@ class Optimiser:
                 [self._moments[1][k] for k in chosen],
                 [],
                 [updates] * len(weights),
-                lr=learning_rate,
+                lr=learning_rate * rate_factor,
                 beta1=BETAS[0],
                 beta2=BETAS[1],
-                weight_decay=self._weight_decay if decays else 0.0,
+                weight_decay=weight_decay,
                 eps=EPSILON,
                 amsgrad=False,
                 maximize=False,
@@ -112,6 +115,16 @@ class Optimiser:
         for moment, tensors in zip(MOMENTS, self._moments, strict=True) if updates else ():
             for name, tensor in zip(names, tensors, strict=True):
                 tensor.copy_(tensor_of(arrays[f"{moment}.{name}"], tensor.device))
+
+
+def _groups(model: LanguageModel, weight_decay: float) -> list[tuple[list[int], float, float]]:
+    """Which parameters learn alike: their numbers, their rate's factor and their decay."""
+    groups: dict[tuple[float, float], list[int]] = {}
+    for k, (name, weight) in enumerate(model.named_parameters()):
+        rate_factor = SOFTMAX_RATE if name.startswith("output.") else 1.0
+        kind = rate_factor, weight_decay if weight.dim() > 1 else 0.0
+        groups.setdefault(kind, []).append(k)
+    return [(numbers, *kind) for kind, numbers in groups.items()]
 
 
 def rate_share(fraction: float, warmup: float) -> float:
