@@ -18,7 +18,7 @@ from charlm.corpus import Tokens
 
 SIZES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048)
 TOKENS_PER_PARAMETER = 6.0  # what the best model for a budget has seen when it is spent
-PARAMETERS_PER_TOKEN = 4.0  # of the text, at most
+PARAMETERS_PER_TOKEN = 8.0  # of the text, at most
 TOKENS_PER_STEP = 1152  # of a step over lines, about
 COUNTED = 512  # tokens of a vocabulary, at most, when parameters are counted to choose a size
 WIDEST_EMBEDDING = 128  # of a small vocabulary
@@ -153,18 +153,24 @@ def _wanted(tokens: Tokens, machine: Machine, chosen: Mapping[str, Any]) -> floa
 def _training(
     tokens: Tokens, model: ModelConfig, machine: Machine, chosen: Mapping[str, Any]
 ) -> TrainConfig:
-    batch_size, bptt = _window(tokens, chosen)
-    passes = _passes(tokens, model, machine, chosen, batch_size * bptt)
-    defaults = {
+    line = tokens.events / tokens.sequences if tokens.per_line else None  # tokens, in the mean
+    batch_size, bptt = _window(line, chosen)
+    made = {
         "batch_size": batch_size,
         "bptt": bptt,
         "learning_rate": _learning_rate(model),
-        "dropout": _dropout(passes * model.parameters / tokens.events),
         "precision": machine.precision,
         "threads": machine.threads,
+        **_fields(TrainConfig, chosen),
     }
-    made = {**defaults, **_fields(TrainConfig, chosen)}
-    return TrainConfig(**{"weight_decay": _weight_decay(tokens, made), **made})
+    length = min(line or math.inf, made["bptt"])
+    steps = max(1.0, tokens.events / (made["batch_size"] * length))  # of a pass over the text
+    pressure = _passes(tokens, model, machine, chosen, steps) * model.parameters / tokens.events
+    regular = {
+        "dropout": _dropout(pressure * length / made["bptt"]),
+        "weight_decay": _weight_decay(made["learning_rate"], steps),
+    }
+    return TrainConfig(**{**regular, **made})
 
 
 def _learning_rate(model: ModelConfig) -> float:
@@ -175,28 +181,27 @@ def _learning_rate(model: ModelConfig) -> float:
 
 
 def _dropout(pressure: float) -> float:
-    """By passes over the text × parameters a token of it: how hard it is learned by heart."""
+    """By passes over the text × parameters a token of it: how hard it is learned by heart.
+
+    A line that is shorter than a window can be, counts for less: it is hardly told from others.
+    """
     return round(min(max(0.1 * math.log2(max(pressure, 1.0)) - 0.05, 0.0), MOST_DROPOUT), 2)
 
 
-def _weight_decay(tokens: Tokens, made: Mapping[str, Any]) -> float:
+def _weight_decay(learning_rate: float, steps: float) -> float:
     """So much that weights are averages over the steps of REMEMBERED passes over the text.
 
     AdamW's weights are moving averages of its steps, of 1 / (rate × decay) of them, and what suits
     a text is a number of passes, not of steps (Wang and Aitchison 2024, arXiv:2405.13698).
     """
-    length = tokens.events / max(1, tokens.sequences) if tokens.per_line else made["bptt"]
-    steps = max(1.0, tokens.events / (made["batch_size"] * length))  # of a pass
     least, most = 0.01, 0.5
-    decay = 1 / (made["learning_rate"] * REMEMBERED * steps)
-    return float(f"{min(max(decay, least), most):.2g}")
+    return float(f"{min(max(1 / (learning_rate * REMEMBERED * steps), least), most):.2g}")
 
 
-def _window(tokens: Tokens, chosen: Mapping[str, Any]) -> tuple[int, int]:
+def _window(line: float | None, chosen: Mapping[str, Any]) -> tuple[int, int]:
     """Batch size and BPTT: small windows for short budgets, for lines as many as make a step."""
-    if tokens.per_line:
-        length = max(1.0, tokens.events / max(1, tokens.sequences))
-        return min(256, max(16, round(TOKENS_PER_STEP / length / 8) * 8)), 128
+    if line is not None:
+        return min(256, max(16, round(TOKENS_PER_STEP / line / 8) * 8)), 128
     return (24, 48) if chosen.get("minutes", TYPICAL_MINUTES) < TYPICAL_MINUTES else (32, 64)
 
 
@@ -205,15 +210,15 @@ def _passes(
     model: ModelConfig,
     machine: Machine,
     chosen: Mapping[str, Any],
-    tokens_per_step: int,
+    steps: float,
 ) -> float:
-    """About how often the budget goes over the text."""
+    """About how often the budget goes over the text, of which a pass takes so many steps."""
     if "epochs" in chosen:
         return float(chosen["epochs"])
     if "steps" in chosen:
-        return float(chosen["steps"] * tokens_per_step / max(1, tokens.events))
+        return float(chosen["steps"] / steps)
     seconds = 60 * chosen["minutes"]
-    return float(seconds * tokens_per_second(model, machine) / max(1, tokens.events))
+    return float(seconds * tokens_per_second(model, machine) / tokens.events)
 
 
 def tokens_per_second(model: ModelConfig, machine: Machine) -> float:
