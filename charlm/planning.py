@@ -33,6 +33,7 @@ SLOWER = {  # how much less of it cells without a library's kernel reach
     "lstm": 1.0,
     "lstm-peephole": 1.75,
 }
+WIDE = 512  # hidden size
 REMEMBERED = 1.5  # passes over the text
 MOST_DROPOUT = 0.5
 TYPICAL_MINUTES = 3.0
@@ -154,7 +155,7 @@ def _training(
     tokens: Tokens, model: ModelConfig, machine: Machine, chosen: Mapping[str, Any]
 ) -> TrainConfig:
     line = tokens.events / tokens.sequences if tokens.per_line else None  # tokens, in the mean
-    batch_size, bptt = _window(line, chosen)
+    batch_size, bptt = _window(line, model, chosen)
     made = {
         "batch_size": batch_size,
         "bptt": bptt,
@@ -198,11 +199,17 @@ def _weight_decay(learning_rate: float, steps: float) -> float:
     return float(f"{min(max(1 / (learning_rate * REMEMBERED * steps), least), most):.2g}")
 
 
-def _window(line: float | None, chosen: Mapping[str, Any]) -> tuple[int, int]:
-    """Batch size and BPTT: small windows for short budgets, for lines as many as make a step."""
+def _window(line: float | None, model: ModelConfig, chosen: Mapping[str, Any]) -> tuple[int, int]:
+    """Batch size and BPTT: small windows for short budgets, for lines as many as make a step.
+
+    On its way back each step of a window adds to the gradients of all recurrent weights, which
+    of a wide layer no cache holds: then few steps of many rows are faster, and learn as much.
+    """
     if line is not None:
         return min(256, max(16, round(TOKENS_PER_STEP / line / 8) * 8)), 128
-    return (24, 48) if chosen.get("minutes", TYPICAL_MINUTES) < TYPICAL_MINUTES else (32, 64)
+    if chosen.get("minutes", TYPICAL_MINUTES) < TYPICAL_MINUTES:
+        return 24, 48
+    return (64, 32) if model.hidden_size >= WIDE else (32, 64)
 
 
 def _passes(

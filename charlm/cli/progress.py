@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SAMPLE_LENGTH = 69
 PLAIN_SECONDS = 10.0
+LITTLE = 0.005  # of the tokens, unseen, that make no figure look better than it is
 
 
 class View:
@@ -90,11 +91,12 @@ class View:
         best = run.training.place["best_nats"]
         if self._quiet or not output:
             return
-        figure = (
-            f", {best * run.bits_per_character:.4f} bits per character in validation"
-            if best
-            else ""
-        )
+        figure = ""
+        if best:
+            figure = f", {best * run.bits_per_character:.4f} bits per character in validation"
+            unseen = run.corpus.valid.unseen / max(1, run.corpus.valid.events)
+            if unseen >= LITTLE:
+                figure += f", of whose tokens {unseen:.1%} are <UNK> and spell nothing"
         self.say(f"saved {output}{figure}")
 
     def _lines(self, run: "Run", progress: "Progress") -> list["Spans"]:
