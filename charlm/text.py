@@ -16,6 +16,7 @@ from charlm.errors import TextError
 from charlm.sources import Source, check_encoding, sources_of, string_source
 
 CHUNK = 2**20  # characters of a piece
+KEPT_CR = "lines end with CR LF, the CR is kept"
 
 
 @dataclass
@@ -239,7 +240,7 @@ def _utf8(string: str, name: str, before: int = 0) -> bytes:
 def _notices(documents: Sequence[Document]) -> list[str]:
     remarks: dict[str, Callable[[Document], int]] = {
         "byte order mark dropped": lambda document: document.has_mark,
-        "lines end with CR LF, the CR is kept": lambda document: document.counts.crlf,
+        KEPT_CR: lambda document: document.counts.crlf,
         "carriage returns without a line feed, kept": lambda document: document.counts.lone_cr,
         "NUL characters, kept (is it UTF-16 without a mark?)": lambda document: document.counts.nul,
     }
