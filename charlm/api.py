@@ -18,7 +18,7 @@ from charlm.inference import Engine, Ids, NumpyEngine
 from charlm.inspection.surprise import ScoredText
 from charlm.sampling import generate, make_sampler
 from charlm.scoring import Score, TokenScore, Watch
-from charlm.text import Text, lines_where, text_of
+from charlm.text import Text, text_of
 from charlm.tokenizers import EOS, UNK, Decoder
 from charlm.tokenizers.words import WordDecoder
 
@@ -222,7 +222,7 @@ class Model:
         text = text_of(text) if isinstance(text, str) else text
         documents = [(document.chunks(), document.characters) for document in text.documents]
         if self.per_line:
-            documents = [(lines_where(text.line_chunks(), lambda _: True), text.characters)]
+            documents = [(text.filled_lines(), text.characters)]
         engine = (
             self._adapting(streams, device) if adapt else self.engine_for(text.characters, device)
         )

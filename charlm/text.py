@@ -133,6 +133,10 @@ class Text:
             if not piece.endswith("\n"):
                 yield "\n"
 
+    def filled_lines(self) -> Iterator[str]:
+        """In pieces, the lines that are not empty, each with its end: what is read by line."""
+        return lines_where(self.line_chunks(), lambda _: True)
+
 
 def open_text(paths: Sequence[str | os.PathLike[str]], encoding: str = "utf-8") -> Text:
     """Open and survey files, folders (all their files but the hidden ones) and "-" (stdin).

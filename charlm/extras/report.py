@@ -127,8 +127,11 @@ def _subject(
         if not origin.same:
             what += ", which is not the text that the model was trained on"
         return what, whole
+    missing = "its corpus was not found"
+    if origin:
+        missing = f"{origin.text.name} has no part that it was validated on"
     what = f"what the model wrote itself at temperature 1 with seed {seed}: a checkpoint keeps no "
-    what += "text, and its corpus was not found, so this does not show how it reads people's text"
+    what += f"text, and {missing}, so this does not show how it reads people's text"
     return what, _own_text(model, characters, seed)
 
 
