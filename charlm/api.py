@@ -192,13 +192,13 @@ class Model:
         eos = self.per_line if eos is None else eos
         return scoring.score_tokens(self.engine, self.tokenizer, text, given=given, eos=eos)
 
-    def next_tokens(self, text: str = "", count: int = 10) -> list[TokenScore]:
-        """The likeliest tokens after <EOS> and the text.
+    def next_tokens(self, text: str = "", count: int = 10, *, given: str = "") -> list[TokenScore]:
+        """The likeliest tokens after <EOS>, `given` and the text.
 
         >>> len(model.next_tokens("The ", count=3))
         3
         """
-        return scoring.next_tokens(self.engine, self.tokenizer, text, count)
+        return scoring.next_tokens(self.engine, self.tokenizer, text, count, given=given)
 
     def evaluate(
         self,
@@ -213,7 +213,8 @@ class Model:
 
         Of several files each is a sequence of its own. With `adapt` a copy of the model learns
         from what it has predicted (see `charlm.adapting`); OptionError with streams, or for a
-        per-line model. `watch` is told the share that is done.
+        per-line model. `watch` is told the share that is done. Raises TextError for a text in
+        which there is nothing to predict.
 
         >>> score = model.evaluate("The cat was full.\\n" * 9)
         >>> score.characters, score.unseen_tokens

@@ -269,7 +269,7 @@ def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[st
     for sentence in sentences:
         _check(model, [sentence], options)
         if ask_next:
-            tokens = model.next_tokens(given + sentence.text)
+            tokens = model.next_tokens(sentence.text, given=given)
         else:
             tokens = model.token_scores(sentence.text, given=given, eos=options["eos"])
         if options["as_json"]:

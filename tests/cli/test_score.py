@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import KEYS
+from conftest import KEYS, random_checkpoint
+
+from charlm.checkpoint import save
 
 GOOD, BAD = "The cat was full.", "The cat were full."
 
@@ -117,6 +119,16 @@ def test_next_ranks_what_may_come(charlm: Any, cat_path: Path) -> None:
     given = records(charlm("score", cat_path, "--next", "ca", "--given", "The ", "--json").out)
     assert given[0]["next"][0]["nats"] == pytest.approx(record["next"][0]["nats"], abs=1e-5)
     assert charlm("score", cat_path, "--next", "The ca").out.startswith('"The ca": likeliest next')
+
+
+def test_next_after_what_is_given_joins_words_and_not_letters(charlm: Any, tmp_path: Path) -> None:
+    path = tmp_path / "words.safetensors"
+    save(path, random_checkpoint(tokenizer="words"))
+    whole, parts = (
+        records(charlm("score", path, "--next", *words, "--json").out)[0]["next"]
+        for words in (["The cat"], ["cat", "--given", "The"])
+    )
+    assert whole == parts
 
 
 def test_the_lines_of_a_file_come_in_order_between_tabs(
