@@ -13,7 +13,7 @@ from charlm.beam import Found, beam_search
 from charlm.checkpoint import Checkpoint
 from charlm.checkpoint import load as load_checkpoint
 from charlm.corpus import tokenize
-from charlm.errors import OptionError, VocabularyError
+from charlm.errors import OptionError, TextError, VocabularyError
 from charlm.inference import Engine, Ids, NumpyEngine
 from charlm.inspection.surprise import ScoredText
 from charlm.sampling import generate, make_sampler
@@ -233,7 +233,10 @@ class Model:
             part = characters / text.characters
             scores.append(scoring.evaluate(engine, tokens, streams, _within(watch, done, part)))
             done += part
-        return scoring.together(scores)
+        score = scoring.together(scores)
+        if not score.tokens:
+            raise TextError(f"{text.name} is empty lines or spaces: it has nothing to predict")
+        return score
 
     def _adapting(self, streams: int, device: str) -> Engine:
         if streams > 1 or self.per_line:

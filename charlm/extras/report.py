@@ -158,7 +158,8 @@ def _evaluation(model: Model, origin: Origin | None, subject: str, reading: Read
         text = text_of(subject)
         bits = reading.bits / max(1, len(reading.passage.text))
         of = f"the text read below ({text.characters:,} characters)"
-    return Evaluation(of, {"this model": bits, **dict(sorted(baselines(text).items(), key=_bits))})
+    simpler = sorted(baselines(text, model.per_line).items(), key=_bits)
+    return Evaluation(of, {"this model": bits, **dict(simpler)})
 
 
 def _bits(row: tuple[str, float]) -> float:

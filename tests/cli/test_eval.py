@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import KEYS
+from conftest import KEYS, random_checkpoint
 
+from charlm.checkpoint import save
 from charlm.cli import terminal
 
 
@@ -65,6 +66,29 @@ def test_baselines_are_what_python_itself_gives(
     assert baselines["character counts"] == pytest.approx(entropy)
     shown = charlm("eval", cat_path, part).out
     assert all(f"{name} " in shown for name in ("this model", *baselines))
+
+
+def test_baselines_of_lines_are_of_what_the_model_reads(
+    charlm: Any, name_path: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "names.txt"
+    path.write_text("\n\nAda\n\n\nBob\nClara", encoding="utf-8")
+    sparse = evaluated(charlm, name_path, path)
+    path.write_text("Ada\nBob\nClara\n", encoding="utf-8")
+    assert sparse == evaluated(charlm, name_path, path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [({"per_line": True}, "\n\n\n"), ({"tokenizer": "words"}, "  ")]
+)
+def test_a_text_with_nothing_to_predict_is_refused(
+    charlm: Any, tmp_path: Path, kind: dict[str, Any], text: str
+) -> None:
+    save(tmp_path / "m.safetensors", random_checkpoint(**kind))
+    (tmp_path / "text.txt").write_text(text)
+    ran = charlm("eval", tmp_path / "m.safetensors", tmp_path / "text.txt", code=1)
+    wanted = "charlm: text.txt is empty lines or spaces: it has nothing to predict\n"
+    assert (ran.out, ran.err) == ("", wanted)
 
 
 def test_a_file_from_stdin_is_the_same(
