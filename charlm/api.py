@@ -214,12 +214,17 @@ class Model:
         Of several files each is a sequence of its own. With `adapt` a copy of the model learns
         from what it has predicted (see `charlm.adapting`); OptionError with streams, or for a
         per-line model. `watch` is told the share that is done. Raises TextError for a text in
-        which there is nothing to predict.
+        which there is nothing to predict, OptionError for streams of a per-line model.
 
         >>> score = model.evaluate("The cat was full.\\n" * 9)
         >>> score.characters, score.unseen_tokens
         (162, 0)
         """
+        if self.per_line and streams > 1 and not adapt:
+            raise OptionError(
+                f"--streams {streams}: a per-line model reads many lines side by side as it is; "
+                "leave it away"
+            )
         text = text_of(text) if isinstance(text, str) else text
         documents = [(document.chunks(), document.characters) for document in text.documents]
         if self.per_line:

@@ -5,7 +5,10 @@ from itertools import islice
 
 import click
 
+from charlm.cli.belonging import refuse
 from charlm.cli.options import PATH, encoding_option, json_option
+
+LEARNING = ("kind", "vocab_size", "min_count")  # options of a tokenizer that is learned
 
 
 @click.command()
@@ -53,6 +56,10 @@ def command(
     from charlm.text import open_text
     from charlm.tokenizers import UNK, train_tokenizer
 
+    if checkpoint:
+        refuse(
+            LEARNING, "is for learning a tokenizer, and --checkpoint brings one; give one of them"
+        )
     text = open_text(texts, encoding)
     tokenizer = (
         load(checkpoint).tokenizer

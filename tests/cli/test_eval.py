@@ -130,6 +130,11 @@ def test_streams_estimate_and_say_so(charlm: Any, cat_path: Path, cat_file: Path
     assert "an estimate" in charlm("eval", cat_path, cat_file, "--streams", 8).out
 
 
+def test_lines_are_not_read_as_streams(charlm: Any, name_path: Path, names_file: Path) -> None:
+    ran = charlm("eval", name_path, names_file, "--streams", 4, code=2)
+    assert ran.err.startswith("charlm: --streams 4: a per-line model reads many lines side by side")
+
+
 def test_adapting_is_shown_beside_the_static_figure(
     charlm: Any, cat_path: Path, part: Path
 ) -> None:
