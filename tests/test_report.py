@@ -27,7 +27,7 @@ from charlm.gradients import context, network
 from charlm.inspection.activations import Cell, trace
 from charlm.inspection.gates import GATES_OF
 
-pytest.importorskip("jinja2", reason="pip install 'charlm[report]'")
+pytest.importorskip("jinja2", reason="pip install '.[report]'")
 from charlm.extras.page import render
 
 HOSTILE = '</script><script>alert(1)</script></style><b title="x">&amp; {{ 7 * 7 }}\0\u202e</b>'

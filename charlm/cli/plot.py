@@ -72,7 +72,7 @@ def command(files: tuple[str, ...], **options: Any) -> None:
     probe       how often the better of two texts is the likelier, by distance, of checkpoints
 
     A loss is in bits per character where all files are checkpoints; a log knows it in nats per
-    token. This needs: pip install 'charlm[plot]'.
+    token. This needs: pip install '.[plot]', in charlm's folder.
 
     \b
     Example:
