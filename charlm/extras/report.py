@@ -219,17 +219,15 @@ def _summary(model: Model) -> list[tuple[str, str]]:
             f"{training.seed}, {training.precision}",
         ),
     ]
+    if checkpoint.trained:
+        words, seconds = checkpoint.trained
+        rows.append(("Trained", f"{words}, {seconds:,.0f} s"))
     if checkpoint.history:
-        last = checkpoint.history[-1]
         best = min(checkpoint.history, key=lambda record: record["valid_nats"])
         bits = best["valid_nats"] * corpus["tokens_per_character"] / math.log(2)
-        rows += [
-            (
-                "Trained",
-                f"{last['step']:,} steps, {last['epoch']:.2f} epochs, {last['seconds']:,.0f} s",
-            ),
-            ("Best", f"{bits:.4f} bits per character in validation, at step {best['step']:,}"),
-        ]
+        rows.append(
+            ("Best", f"{bits:.4f} bits per character in validation, at step {best['step']:,}")
+        )
     versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
     return [*rows, *([("Made with", versions)] if versions else [])]
 
