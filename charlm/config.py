@@ -106,6 +106,7 @@ GATES = {  # blocks of rows in a cell's weights; `charlm.cells` has the equation
     "lstm-peephole": 4,
 }
 CELLS = tuple(GATES)
+TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
 LARGEST = 2**20  # no vocabulary, layer or batch is larger
 MOST = 1e9  # no budget is larger, in whatever unit
 

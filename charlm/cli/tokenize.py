@@ -7,6 +7,7 @@ import click
 
 from charlm.cli.belonging import refuse
 from charlm.cli.options import PATH, encoding_option, json_option
+from charlm.config import TOKENIZERS
 
 LEARNING = ("kind", "vocab_size", "min_count")  # options of a tokenizer that is learned
 
@@ -17,7 +18,7 @@ LEARNING = ("kind", "vocab_size", "min_count")  # options of a tokenizer that is
 @click.option(
     "--tokenizer",
     "kind",
-    type=click.Choice(["characters", "bytes", "words", "unigram", "bpe"]),
+    type=click.Choice(TOKENIZERS),
     default="characters",
     help="Learn such a tokenizer from the text.  [default: characters]",
 )
