@@ -92,6 +92,8 @@ def _check_limits(name: str, value: float, limits: Mapping[str, float]) -> None:
         "below": ("below", value < limits.get("below", math.inf)),
     }
     wanted = [f"{tests[limit][0]} {bound:g}" for limit, bound in limits.items()]
+    if not limits.keys() & {"maximum", "below"}:
+        wanted.append("finite")
     if not math.isfinite(value) or not all(tests[limit][1] for limit in limits):
         raise OptionError(f"{name}: {value:g} cannot be used; it must be {' and '.join(wanted)}")
 

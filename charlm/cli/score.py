@@ -227,7 +227,7 @@ def _times(log10: float) -> str:
     """10^log10 to three digits: 1.02, 10,900 or 10^9.3."""
     if log10 >= 9:
         return f"10^{log10:.1f}"
-    return f"{10**log10:.3g}" if log10 < 3 else f"{round(10**log10, 2 - int(log10)):,.0f}"
+    return f"{10**log10:.3g}" if log10 < 2.9995 else f"{round(10**log10, 2 - int(log10)):,.0f}"
 
 
 Row = tuple[int, tuple[Sentence, "Score"]]

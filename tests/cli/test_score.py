@@ -190,3 +190,10 @@ def test_sentences_or_a_file_are_needed(charlm: Any, name_path: Path) -> None:
 
 def test_a_probability_too_small_for_a_float_is_shown(charlm: Any, name_path: Path) -> None:
     assert "\nP                   10^-" in charlm("score", name_path, "zzxq" * 80).out
+
+
+def test_times_are_three_digits_at_every_power() -> None:
+    from charlm.cli.score import _times
+
+    shown = [_times(math.log10(times)) for times in (1.0234, 99.96, 999.4, 999.7, 1004, 10_940)]
+    assert shown == ["1.02", "100", "999", "1,000", "1,000", "10,900"]
