@@ -13,12 +13,12 @@ from charlm.beam import Found, beam_search
 from charlm.checkpoint import Checkpoint
 from charlm.checkpoint import load as load_checkpoint
 from charlm.corpus import tokenize
-from charlm.errors import OptionError, VocabularyError
+from charlm.errors import OptionError, TextError, VocabularyError
 from charlm.inference import Engine, Ids, NumpyEngine
 from charlm.inspection.surprise import ScoredText
 from charlm.sampling import generate, make_sampler, never_written
 from charlm.scoring import Score, TokenScore, Watch
-from charlm.text import Text, lines_where, text_of
+from charlm.text import Text, text_of
 from charlm.tokenizers import EOS, Decoder
 from charlm.tokenizers.words import WordDecoder
 
@@ -202,13 +202,13 @@ class Model:
         eos = self.per_line if eos is None else eos
         return scoring.score_tokens(self.engine, self.tokenizer, text, given=given, eos=eos)
 
-    def next_tokens(self, text: str = "", count: int = 10) -> list[TokenScore]:
-        """The likeliest tokens after <EOS> and the text.
+    def next_tokens(self, text: str = "", count: int = 10, *, given: str = "") -> list[TokenScore]:
+        """The likeliest tokens after <EOS>, `given` and the text.
 
         >>> len(model.next_tokens("The ", count=3))
         3
         """
-        return scoring.next_tokens(self.engine, self.tokenizer, text, count)
+        return scoring.next_tokens(self.engine, self.tokenizer, text, count, given=given)
 
     def evaluate(
         self,
@@ -223,16 +223,22 @@ class Model:
 
         Of several files each is a sequence of its own. With `adapt` a copy of the model learns
         from what it has predicted (see `charlm.adapting`); OptionError with streams, or for a
-        per-line model. `watch` is told the share that is done.
+        per-line model. `watch` is told the share that is done. Raises TextError for a text in
+        which there is nothing to predict, OptionError for streams of a per-line model.
 
         >>> score = model.evaluate("The cat was full.\\n" * 9)
         >>> score.characters, score.unseen_tokens
         (162, 0)
         """
+        if self.per_line and streams > 1 and not adapt:
+            raise OptionError(
+                f"--streams {streams}: a per-line model reads many lines side by side as it is; "
+                "leave it away"
+            )
         text = text_of(text) if isinstance(text, str) else text
         documents = [(document.chunks(), document.characters) for document in text.documents]
         if self.per_line:
-            documents = [(lines_where(text.line_chunks(), lambda _: True), text.characters)]
+            documents = [(text.filled_lines(), text.characters)]
         engine = (
             self._adapting(streams, device) if adapt else self.engine_for(text.characters, device)
         )
@@ -242,7 +248,10 @@ class Model:
             part = characters / text.characters
             scores.append(scoring.evaluate(engine, tokens, streams, _within(watch, done, part)))
             done += part
-        return scoring.together(scores)
+        score = scoring.together(scores)
+        if not score.tokens:
+            raise TextError(f"{text.name} is empty lines or spaces: it has nothing to predict")
+        return score
 
     def _adapting(self, streams: int, device: str) -> Engine:
         if streams > 1 or self.per_line:

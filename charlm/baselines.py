@@ -7,26 +7,32 @@ import bz2
 import lzma
 import math
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from charlm.text import Text
 
 
-def baselines(text: Text) -> dict[str, float]:
-    """Bits per character by name: uniform, the characters' counts, bz2 and xz."""
+def baselines(text: Text, per_line: bool) -> dict[str, float]:
+    """Bits per character by name: uniform, the characters' counts, bz2 and xz.
+
+    Per line of what a per-line model reads: the lines that are not empty, each with its end.
+    """
+    read = text.filled_lines if per_line else text.chunks
     counts: Counter[str] = Counter()
-    for chunk in text.chunks():
+    for chunk in read():
         counts.update(chunk)
-    total = text.characters
+    total = counts.total()
     shares = [count / total for count in counts.values()]
     return {
         "uniform over its characters": math.log2(len(counts)),
         "character counts": -sum(share * math.log2(share) for share in shares),
-        "bz2": _compressed(text, bz2.BZ2Compressor(9)),
-        "xz": _compressed(text, lzma.LZMACompressor(preset=6)),
+        "bz2": _compressed(read(), bz2.BZ2Compressor(9)) / total,
+        "xz": _compressed(read(), lzma.LZMACompressor(preset=6)) / total,
     }
 
 
-def _compressed(text: Text, compressor: Any) -> float:
-    size = sum(len(compressor.compress(chunk.encode())) for chunk in text.chunks())
-    return 8 * (size + len(compressor.flush())) / text.characters
+def _compressed(chunks: Iterator[str], compressor: Any) -> int:
+    """Bits."""
+    size = sum(len(compressor.compress(chunk.encode())) for chunk in chunks)
+    return 8 * (size + len(compressor.flush()))

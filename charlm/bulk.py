@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from charlm.config import ModelConfig
+from charlm.devices import device_of
 from charlm.inference import Array, Ids, State
 from charlm.memory import keep_freed
 from charlm.model import LanguageModel
@@ -31,9 +32,8 @@ class TorchEngine:
     def of(
         cls, config: ModelConfig, weights: Mapping[str, Array], device: str = "cpu"
     ) -> "TorchEngine":
-        """An engine for the weights of a checkpoint; device "auto" is a GPU where there is one."""
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        """An engine for the weights of a checkpoint, on the device that `device_of` gives."""
+        device = device_of(device)
         keep_freed()
         model = LanguageModel(config)
         model.load_weights(weights)

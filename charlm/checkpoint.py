@@ -22,7 +22,7 @@ from charlm.tokenizers import Tokenizer, load_tokenizer
 RESUME = "resume."  # prefix of the arrays that only resuming needs
 TOKENIZER = "tokenizer."  # prefix of those that the tokenizer keeps
 FLOAT = np.dtype(np.float32)
-MOMENTS = ("exp_avg.", "exp_avg_sq.")  # the optimiser's, there after its first update
+MOMENTS = ("exp_avg", "exp_avg_sq")  # the optimiser's, there after its first update
 
 # The fields of the records in the header. A float may be written as a whole number.
 Fields = Mapping[str, tuple[type, ...]]
@@ -88,6 +88,21 @@ class Checkpoint:
     progress: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     resume: Mapping[str, npt.NDArray[Any]] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def trained(self) -> tuple[str, float] | None:
+        """How long the training was, in words (steps and, if they are known, epochs) and seconds.
+
+        None where nothing tells. Epochs are known of steps that were validated after.
+        """
+        last = self.history[-1] if self.history else {}
+        at = self.progress or last
+        if not at:
+            return None
+        words = f"{at['step']:,} steps"
+        if last and last["step"] == at["step"]:
+            words += f", {last['epoch']:.2f} epochs"
+        return words, float(at["seconds"])
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
@@ -209,9 +224,9 @@ def _resume_shapes(
     model: ModelConfig, progress: Mapping[str, Any], layout: Layout
 ) -> dict[str, tuple[int, ...]]:
     """Shapes of what resuming needs: the optimiser's, and the recurrent state where it is kept."""
-    copies = ("weights.", "average.", *(MOMENTS if progress["updates"] else ()))
+    copies = ("weights", "average", *(MOMENTS if progress["updates"] else ()))
     shapes = {
-        f"{RESUME}{copy}{name}": shape
+        f"{RESUME}{copy}.{name}": shape
         for copy in copies
         for name, shape in model.weight_shapes().items()
     }

@@ -92,6 +92,8 @@ def _check_limits(name: str, value: float, limits: Mapping[str, float]) -> None:
         "below": ("below", value < limits.get("below", math.inf)),
     }
     wanted = [f"{tests[limit][0]} {bound:g}" for limit, bound in limits.items()]
+    if not limits.keys() & {"maximum", "below"}:
+        wanted.append("finite")
     if not math.isfinite(value) or not all(tests[limit][1] for limit in limits):
         raise OptionError(f"{name}: {value:g} cannot be used; it must be {' and '.join(wanted)}")
 
@@ -106,6 +108,7 @@ GATES = {  # blocks of rows in a cell's weights; `charlm.cells` has the equation
     "lstm-peephole": 4,
 }
 CELLS = tuple(GATES)
+TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
 LARGEST = 2**20  # no vocabulary, layer or batch is larger
 MOST = 1e9  # no budget is larger, in whatever unit
 

@@ -53,6 +53,14 @@ class Tokens:
         """How many sequences there are."""
         return max(1, self._count(EOS) - self.per_line)
 
+    @property
+    def checksum(self) -> str:
+        """CRC-32 of the tokens, as eight hexadecimal digits."""
+        checksum = 0
+        for _, block in blocks_of(self.ids):
+            checksum = zlib.crc32(block.data, checksum)
+        return f"{checksum:08x}"
+
     def _count(self, token: int) -> int:
         return sum(int(np.count_nonzero(block == token)) for _, block in blocks_of(self.ids))
 
@@ -68,8 +76,8 @@ class Corpus:
 
     @property
     def digest(self) -> str:
-        """CRC-32 of both parts' tokens: tells whether a text is the same, not who wrote it."""
-        return f"{_checksum(self.train.ids):08x}{_checksum(self.valid.ids):08x}"
+        """Both parts' checksums, the training's first: whether a text is the same, not whose."""
+        return self.train.checksum + self.valid.checksum
 
 
 def tokenize(documents: Iterable[Iterable[str]], tokenizer: Tokenizer, per_line: bool) -> Tokens:
@@ -141,7 +149,7 @@ def _split(text: Text, valid: Text | None, fraction: float, per_line: bool) -> A
     if per_line:
         whole, held = text, valid
         if held is not None:
-            return lambda: [_lines(whole)], lambda: [_lines(held)]
+            return lambda: [whole.filled_lines()], lambda: [held.filled_lines()]
         return (
             lambda: [
                 lines_where(text.line_chunks(), lambda line: line % VALID_EVERY < VALID_EVERY - 1)
@@ -159,10 +167,6 @@ def _split(text: Text, valid: Text | None, fraction: float, per_line: bool) -> A
         lambda: _between(text, 0, boundary),
         lambda: _between(text, boundary, text.characters),
     )
-
-
-def _lines(text: Text) -> Iterator[str]:
-    return lines_where(text.line_chunks(), lambda _: True)
 
 
 def _between(text: Text, start: int, stop: int) -> Iterator[Iterable[str]]:
@@ -194,10 +198,3 @@ def places_of(token: int, ids: Ids) -> npt.NDArray[np.int64]:
     """Where a token is, in bounded memory but for the answer."""
     found = [at + np.flatnonzero(block == token) for at, block in blocks_of(ids)]
     return np.concatenate([np.zeros(0, np.int64), *found])
-
-
-def _checksum(ids: Ids) -> int:
-    checksum = 0
-    for _, block in blocks_of(ids):
-        checksum = zlib.crc32(block.data, checksum)
-    return checksum

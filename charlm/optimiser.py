@@ -13,12 +13,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from charlm.checkpoint import MOMENTS
 from charlm.config import TrainConfig
 from charlm.model import LanguageModel
 
 FINAL_RATE = 0.001  # a run ends at this share of the peak learning rate
 AVERAGING = 40  # the averaged weights are about those of the last 1/40 of the run
-MOMENTS = ("exp_avg", "exp_avg_sq")
 BETAS, EPSILON = (0.7, 0.95), 1e-8  # little momentum suits recurrent networks (LOG.md)
 SOFTMAX_RATE = 3.0  # times the learning rate: what the softmax layer learns with (LOG.md)
 

@@ -39,9 +39,12 @@ def read_pairs(lines: Iterable[str], name: str) -> list[Pair]:
     """Pairs from JSON lines as BLiMP has them, or from columns that tabs separate.
 
     The columns: better, worse and, if wanted, group and distance; their names may be the first
-    line. Empty lines are left out. Raises TextError, which names the file, the line and the field.
+    line. Empty lines are left out, and the CR at a line's end, which some systems write before each
+    newline. Raises TextError, which names the file, the line and the field.
     """
-    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    numbered = [
+        (number, line.removesuffix("\r")) for number, line in enumerate(lines, 1) if line.strip()
+    ]
     if numbered and tuple(numbered[0][1].split("\t")) in (COLUMNS[:2], COLUMNS[:3], COLUMNS):
         del numbered[0]
     if not numbered:

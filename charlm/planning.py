@@ -15,6 +15,7 @@ import torch
 
 from charlm.config import ModelConfig, TrainConfig
 from charlm.corpus import Tokens
+from charlm.devices import device_of
 
 SIZES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048)
 TOKENS_PER_PARAMETER = 6.0  # what the best model for a budget has seen when it is spent
@@ -53,11 +54,13 @@ class Machine:
     def probe(
         cls, device: str = "auto", precision: str = "auto", threads: int | None = None
     ) -> "Machine":
-        """Times matrix products in both precisions for some tens of milliseconds."""
+        """Times matrix products in both precisions for some tens of milliseconds.
+
+        Raises OptionError for a device that is not there.
+        """
         threads = threads or _cores()
         torch.set_num_threads(threads)
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = device_of(device)
         rates = {
             name: _product_rate(torch.device(device), getattr(torch, name))
             for name in ("float32", "bfloat16")

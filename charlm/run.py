@@ -131,11 +131,7 @@ def resume(
     complete.
     """
     about = _about(corpus)
-    if about["digest"] != checkpoint.corpus.get("digest"):
-        raise TextError(
-            f"{corpus.name} is not the text that this run was trained on "
-            f"({checkpoint.corpus.get('name')}); to train on another text use --init-from"
-        )
+    _check_text(about, checkpoint.corpus)
     if not checkpoint.resume:
         raise OptionError("--resume: this checkpoint keeps no state to go on from")
     config = _later(checkpoint.training, chosen)
@@ -160,6 +156,33 @@ def resume(
             "give a larger --patience"
         )
     return run
+
+
+def _check_text(now: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Raises TextError unless the corpus is the known one: otherwise split, or another text."""
+    if now["digest"] == known["digest"]:
+        return
+    again = (
+        "give the --valid or --valid-fraction that it began with (for another text: --init-from)"
+    )
+    if now["digest"][:8] == known["digest"][:8]:  # the training part's
+        raise TextError(
+            f"{now['name']}: what this run was trained on is the same, what it was validated on is "
+            f"not; {again}"
+        )
+    sizes, known_sizes = (
+        {one["train_characters"], one["train_characters"] + one["valid_characters"]}
+        for one in (now, known)
+    )
+    if now["train_characters"] != known["train_characters"] and sizes & known_sizes:
+        raise TextError(
+            f"{now['name']}: {now['train_characters']:,} of its characters are to train on, where "
+            f"this run had {known['train_characters']:,} of {known['name']}; {again}"
+        )
+    raise TextError(
+        f"{now['name']} is not the text that this run was trained on ({known['name']}); "
+        "to train on another text use --init-from"
+    )
 
 
 def _later(config: TrainConfig, chosen: Mapping[str, Any]) -> TrainConfig:

@@ -243,10 +243,11 @@ def score_tokens(
 
 
 def next_tokens(
-    engine: Engine, tokenizer: Tokenizer, text: str, count: int = 10
+    engine: Engine, tokenizer: Tokenizer, text: str, count: int = 10, *, given: str = ""
 ) -> list[TokenScore]:
-    """The `count` likeliest tokens after <EOS> and the text, the likeliest first."""
-    ids = np.concatenate([[EOS], tokenizer.encode(text).astype(np.intp), [EOS]])
+    """The `count` likeliest tokens after <EOS>, `given` and the text, the likeliest first."""
+    before = [tokenizer.encode(part).astype(np.intp) for part in (given, text)]
+    ids = np.concatenate([[EOS], *before, [EOS]])
     *_, row = _log_probabilities(engine, ids)
     likeliest = np.argsort(-row, kind="stable")[:count]
     return [

@@ -16,6 +16,7 @@ from charlm.errors import TextError
 from charlm.sources import Source, check_encoding, sources_of, string_source
 
 CHUNK = 2**20  # characters of a piece
+KEPT_CR = "lines end with CR LF, the CR is kept"
 
 
 @dataclass
@@ -132,6 +133,10 @@ class Text:
             if not piece.endswith("\n"):
                 yield "\n"
 
+    def filled_lines(self) -> Iterator[str]:
+        """In pieces, the lines that are not empty, each with its end: what is read by line."""
+        return lines_where(self.line_chunks(), lambda _: True)
+
 
 def open_text(paths: Sequence[str | os.PathLike[str]], encoding: str = "utf-8") -> Text:
     """Open and survey files, folders (all their files but the hidden ones) and "-" (stdin).
@@ -239,7 +244,7 @@ def _utf8(string: str, name: str, before: int = 0) -> bytes:
 def _notices(documents: Sequence[Document]) -> list[str]:
     remarks: dict[str, Callable[[Document], int]] = {
         "byte order mark dropped": lambda document: document.has_mark,
-        "lines end with CR LF, the CR is kept": lambda document: document.counts.crlf,
+        KEPT_CR: lambda document: document.counts.crlf,
         "carriage returns without a line feed, kept": lambda document: document.counts.lone_cr,
         "NUL characters, kept (is it UTF-16 without a mark?)": lambda document: document.counts.nul,
     }

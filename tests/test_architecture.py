@@ -21,6 +21,7 @@ FLOORS = {
     "errors": 0,
     "config": 0,
     "memory": 0,
+    "devices": 1,
     "sources": 1,
     "text": 1,
     "tokenizers": 1,

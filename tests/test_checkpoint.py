@@ -53,6 +53,16 @@ def content(resumable: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> 
 # Round trips
 
 
+def test_how_long_it_was_trained_is_told_from_where_it_stands() -> None:
+    record = {"step": 4, "epoch": 1.5, "seconds": 2.0, "valid_nats": 1.0}
+    bare = random_checkpoint()
+    assert bare.trained is None
+    validated = dataclasses.replace(bare, history=(record,))
+    assert validated.trained == ("4 steps, 1.50 epochs", 2.0)
+    later = dataclasses.replace(validated, progress={"step": 1234, "seconds": 9.0})
+    assert later.trained == ("1,234 steps", 9.0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_checkpoint_comes_back_as_it_was(kind: str, cell: str, tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ def test_per_line_every_line_is_a_sequence_and_empty_ones_are_none() -> None:
     assert np.flatnonzero(passage.ids == EOS).tolist() == [0, 4, 9]
 
 
+def test_white_space_has_no_words() -> None:
+    whole, lines = (model_of(tokenizer="words", per_line=per_line) for per_line in (False, True))
+    with pytest.raises(TextError, match="white space"):
+        passage_of(whole, "  \t ")
+    assert passage_of(lines, " \nThe\n").pieces == ["\n", "The", "\n"]
+
+
 def test_what_is_read_as_unk_is_shown_as_it_is() -> None:
     passage = passage_of(model_of(), "c☃t")
     assert passage.text == "c☃t"

@@ -20,8 +20,8 @@ from charlm.inspection.activations import Cell, trace
 from charlm.inspection.matching import match
 from charlm.inspection.surprise import MOST_BITS
 
-pytest.importorskip("jinja2", reason="pip install 'charlm[report]'")
-pytest.importorskip("selenium", reason="pip install 'charlm[dev]' for the tests in a browser")
+pytest.importorskip("jinja2", reason="pip install '.[report]'")
+pytest.importorskip("selenium", reason="pip install '.[dev]' for the tests in a browser")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER),
@@ -402,7 +402,7 @@ def test_nothing_hinders_people(
     opened: Open, short_page: Path, size: tuple[int, int], scheme: str, view: str
 ) -> None:
     """axe-core, with contrast: nothing serious; and no sideways scrolling."""
-    axe = pytest.importorskip("axe_core_python.selenium", reason="pip install 'charlm[dev]'")
+    axe = pytest.importorskip("axe_core_python.selenium", reason="pip install '.[dev]'")
     browser = opened(size, scheme, short_page)
     tab_to_text(browser)
     press(browser, "ARROW_RIGHT", "ARROW_RIGHT", "ARROW_RIGHT", shift=True)

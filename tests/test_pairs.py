@@ -62,6 +62,13 @@ def test_columns_are_read_with_and_without_their_names() -> None:
     assert read_pairs(["better\tworse", *rows], "x.tsv") == expected
 
 
+def test_carriage_returns_at_line_ends_are_left_out() -> None:
+    rows = ["better\tworse", "a\tb", "c\td\tone\t7"]
+    assert read_pairs([row + "\r" for row in rows], "x.tsv") == read_pairs(rows, "x.tsv")
+    lines = [json.dumps(BLIMP)]
+    assert read_pairs([line + "\r" for line in lines], "x") == read_pairs(lines, "x")
+
+
 def without(field: str) -> str:
     return json.dumps({name: value for name, value in BLIMP.items() if name != field})
 

@@ -17,7 +17,7 @@ from charlm.gradients import Flow
 from charlm.probing import Accuracy
 from charlm.text import text_of
 
-pytest.importorskip("matplotlib", reason="pip install 'charlm[plot]'")
+pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
 from charlm.extras import plots
 
 RECORDS = [

@@ -27,7 +27,7 @@ from charlm.gradients import context, network
 from charlm.inspection.activations import Cell, trace
 from charlm.inspection.gates import GATES_OF
 
-pytest.importorskip("jinja2", reason="pip install 'charlm[report]'")
+pytest.importorskip("jinja2", reason="pip install '.[report]'")
 from charlm.extras.page import render
 
 HOSTILE = '</script><script>alert(1)</script></style><b title="x">&amp; {{ 7 * 7 }}\0\u202e</b>'
@@ -230,6 +230,26 @@ def test_the_validation_text_of_lines_is_every_tenth(
     score = name_model.evaluate("\n".join(names[9::10]))
     assert made.evaluation.rows["this model"] == pytest.approx(score.bits_per_character, rel=1e-4)
     assert all(written.novelty for written in made.written)
+
+
+@pytest.mark.parametrize("per_line", [False, True])
+def test_a_corpus_without_a_part_to_validate_on_is_known(
+    per_line: bool, cat_text: str, tmp_path: Path
+) -> None:
+    from charlm.text import text_of
+
+    path = tmp_path / "cats.txt"
+    path.write_text(cat_text)
+    valid = text_of(cat_text[:400])
+    model = Model(train(corpus_of(cat_text, valid=valid, per_line=per_line), steps=2).checkpoint())
+    origin = origin_of(path, model.checkpoint, "utf-8")
+    assert origin.same
+    assert valid_text(origin, model.checkpoint, 50) == ""
+    made = report.make(model, "cats", origin, characters=200)
+    assert made.compared == "cats.txt, the corpus it was trained on"
+    assert "cats.txt has no part that it was validated on" in made.source
+    path.write_text(cat_text[1:])
+    assert not origin_of(path, model.checkpoint, "utf-8").same
 
 
 def test_without_a_text_it_reads_its_own_and_says_so(cat_model: Model) -> None:

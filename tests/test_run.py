@@ -94,6 +94,17 @@ def test_another_text_is_refused() -> None:
             run.resume(stopped, corpus, fixed_machine(), {"steps": 9})
 
 
+@pytest.mark.parametrize("per_line", [False, True])
+def test_the_same_text_split_otherwise_is_not_called_another(per_line: bool) -> None:
+    text, one, two = TEXT.replace(". ", ".\n"), text_of("The cat\n" * 3), text_of("A cat.\n" * 3)
+    for began, now in ((one, None), (one, two), (None, one)):
+        stopped = train(corpus_of(text, valid=began, per_line=per_line), **SMALL).checkpoint()
+        corpus = build_corpus(text_of(text), now, tokenizer=stopped.tokenizer, per_line=per_line)
+        with pytest.raises(TextError, match="give the --valid") as refused:
+            run.resume(stopped, corpus, fixed_machine(), {"steps": 9})
+        assert "is not the text" not in str(refused.value)
+
+
 def test_a_complete_run_asks_for_a_larger_budget() -> None:
     complete = train(corpus_of(TEXT), **SMALL)
     with pytest.raises(OptionError, match="complete"):

@@ -71,6 +71,13 @@ def test_each_token_scores_as_the_likeliest_next_tokens_say(
         before += character
 
 
+def test_next_tokens_follow_what_is_given_as_scored_ones_do() -> None:
+    model = Model(random_checkpoint(tokenizer="words"))
+    likely = {t.token: t.nats for t in model.next_tokens("cat", count=99, given="The")}
+    token = model.token_scores("was", given="The cat", eos=False)[0]
+    assert likely[token.token] == pytest.approx(token.nats, abs=1e-5)
+
+
 def test_ranks_count_from_the_likeliest(cat_model: Model) -> None:
     likely = cat_model.next_tokens("The cat", count=9)
     assert [token.rank for token in likely] == list(range(1, 10))

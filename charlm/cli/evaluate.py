@@ -66,7 +66,7 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
         score = model.evaluate(
             text, watch=lambda share: waiting.tell(done + share * (1 - done)), **how
         )
-    simpler = baselines(text)
+    simpler = baselines(text, model.per_line)
     if options["as_json"]:
         record = score.to_json() | {"streams": streams, "baselines": simpler}
         terminal.write_json(record | ({"adapted": adapted.to_json()} if adapted else {}))

@@ -183,8 +183,9 @@ def _show_flows(flows: "list[Flow]", options: dict[str, Any]) -> None:
     columns = ["", "model", "layer", "k = 1", f"k = {middle}", f"k = {options['steps']}", "a step"]
     cells = (_row(letter, *row, middle) for letter, row in zip(curves, rows, strict=True))
     terminal.table(columns, cells, right=range(2, len(columns)))
-    positions = flows[0].norms.shape[2]
-    terminal.write(f"mean norms over {positions} places; a step: the factor of a fitted line\n")
+    places = [str(flow.norms.shape[2]) for flow in flows]
+    over = places[0] if len(set(places)) == 1 else f"{', '.join(places)} (model by model)"
+    terminal.write(f"mean norms over {over} places; a step: the factor of a fitted line\n")
 
 
 def _row(letter: str, flow: "Flow", layer: int, middle: int) -> list[str]:

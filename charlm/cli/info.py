@@ -1,12 +1,11 @@
 """`charlm info`: what a checkpoint holds, without torch."""
 
+import math
 from typing import Any
 
 import click
 
 from charlm.cli.options import checkpoint_argument, json_option
-
-LN2 = 0.6931471805599453
 
 
 @click.command()
@@ -65,18 +64,16 @@ def _lines(loaded: Any) -> list[tuple[str, str]]:
             f"{training.clip:g}, seed {training.seed}, {training.precision}",
         ),
     ]
+    if loaded.trained:
+        words, seconds = loaded.trained
+        lines.append(("trained", f"{words}, {duration(seconds)}"))
     if loaded.history:
-        ratio = corpus["tokens_per_character"] / LN2
+        ratio = corpus["tokens_per_character"] / math.log(2)
         best = min(loaded.history, key=lambda record: record["valid_nats"])
-        last = loaded.history[-1]
         values = [record["valid_nats"] for record in loaded.history]
         first, final = (values[k] * ratio for k in (0, -1))
         curve = f"{sparkline(values, 40)}  from {first:.2f} to {final:.2f} bits"
         lines += [
-            (
-                "trained",
-                f"{last['step']:,} steps, {last['epoch']:.2f} epochs, {duration(last['seconds'])}",
-            ),
             (
                 "best",
                 f"{best['valid_nats'] * ratio:.4f} bits per character in validation "

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from charlm.cli.belonging import refuse
 from charlm.cli.options import (
     checkpoint_argument,
     encoding_option,
@@ -84,7 +85,8 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
     context      how strongly each earlier character bears on one prediction
 
     Layers and cells are counted from 1. A cell's value is tanh(c) for LSTMs and the hidden state
-    for the others. In a pipe or with NO_COLOR the same comes as columns.
+    for the others. A per-line model is shown the lines that are not empty: those alone are
+    counted, as lines and as characters. In a pipe or with NO_COLOR the same comes as columns.
 
     \b
     Example:
@@ -106,12 +108,11 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
 
 def _view(options: dict[str, Any]) -> str:
     """The view that was asked for, or that the options given belong to."""
-    given = {name: view for name, view in BELONGS.items() if options[name] is not None}
-    view: str = options["view"] or next(iter(given.values()), "surprise")
-    for name, other in given.items():
+    given = (view for name, view in BELONGS.items() if options[name] is not None)
+    view: str = options["view"] or next(given, "surprise")
+    for name, other in BELONGS.items():
         if other != view:
-            flag = "--" + name.replace("_", "-")
-            raise OptionError(f"{flag} belongs to --view {other}, not to --view {view}")
+            refuse([name], f"belongs to --view {other}, not to --view {view}")
     return view
 
 

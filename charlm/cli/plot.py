@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlm.cli.belonging import refuse
 from charlm.cli.options import encoding_option, on_unknown_option, output_options
 from charlm.errors import OptionError
 
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 Options = dict[str, Any]
 RUNS = ("learning", "perplexity", "rate", "gradient")  # drawn from logs or checkpoints
 MODELS = ("samples", "flow", "probe")  # drawn from checkpoints alone
-BELONGS = {
-    "corpus": "samples",
-    "seed": "samples",
-    "text": "flow",
-    "steps": "flow",
-    "pairs": "probe",
+BELONGS = {  # options that some kinds alone have
+    "over": RUNS,
+    "corpus": ("samples",),
+    "seed": ("samples",),
+    "text": ("flow",),
+    "steps": ("flow",),
+    "on_unknown": ("flow",),
+    "pairs": ("probe",),
 }
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
 
@@ -69,7 +72,7 @@ def command(files: tuple[str, ...], **options: Any) -> None:
     probe       how often the better of two texts is the likelier, by distance, of checkpoints
 
     A loss is in bits per character where all files are checkpoints; a log knows it in nats per
-    token. This needs: pip install 'charlm[plot]'.
+    token. This needs: pip install '.[plot]', in charlm's folder.
 
     \b
     Example:
@@ -83,10 +86,10 @@ def command(files: tuple[str, ...], **options: Any) -> None:
 
 
 def _check(options: Options) -> None:
-    """Options that one kind alone has."""
-    for name, kind in BELONGS.items():
-        if options[name] is not None and options["kind"] != kind:
-            raise OptionError(f"--{name} belongs to --kind {kind}, not to {options['kind']}")
+    """Raises OptionError at an option that is another kind's, or is missing."""
+    for name, kinds in BELONGS.items():
+        if options["kind"] not in kinds:
+            refuse([name], f"belongs to --kind {' or '.join(kinds)}, not to {options['kind']}")
     if options["kind"] == "flow" and options["text"] is None:
         raise OptionError("--kind flow: give the --text to follow gradients in")
 

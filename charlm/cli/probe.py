@@ -81,13 +81,17 @@ def command(checkpoints: tuple[str, ...], **options: Any) -> None:
 
 
 def pairs_of(options: Options) -> list["Pair"]:
-    """Those of --pairs FILE, or the built-in ones."""
+    """Those of --pairs FILE, or the built-in ones. Tells the file's notices."""
+    from charlm.cli import terminal
     from charlm.pairs import cats_pairs, read_pairs
-    from charlm.text import open_text
+    from charlm.text import KEPT_CR, open_text
 
     if not options["pairs"]:
         return cats_pairs()
     text = open_text([options["pairs"]], options["encoding"])
+    for remark in text.notices:
+        if not remark.endswith(KEPT_CR):  # it is not: no pair ends in one
+            terminal.notice(remark)
     return read_pairs("".join(text.chunks()).split("\n"), text.documents[0].name)
 
 

@@ -49,7 +49,8 @@ def command(checkpoint: str, text: str | None, **options: Any) -> None:
     surprised it and what it expected instead, its cells, its gates, its gradients. Without TEXT it
     reads the start of its validation text, if its corpus is found.
 
-    The page needs no network and no other file. Writing it needs: pip install 'charlm[report]'.
+    The page needs no network and no other file. Writing it needs: pip install '.[report]', in
+    charlm's folder.
 
     \b
     Example:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from charlm.cli import terminal
+from charlm.cli.belonging import refuse
 from charlm.cli.files import looks_like_a_file
 from charlm.cli.options import checkpoint_argument, encoding_option, json_option
-from charlm.errors import TextError
+from charlm.cli.token_table import records, show
+from charlm.errors import OptionError, TextError, VocabularyError
 
 if TYPE_CHECKING:
     from charlm.api import Model
-    from charlm.scoring import Score, TokenScore
+    from charlm.scoring import Score
     from charlm.text import Text
 
 BLOCK = 4096  # lines of a file that are read and scored together
@@ -71,12 +73,15 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
       charlm score names.safetensors --next "An"
     """
     from charlm.api import load
-    from charlm.errors import OptionError
 
     if bool(sentences) == bool(options["path"]):
         raise OptionError("give sentences or -f FILE, one of the two")
-    if options["ask_next"] and options["per_token"]:
-        raise OptionError("give --next or --per-token, one of the two")
+    if options["ask_next"]:
+        refuse(
+            ["per_token", "sort", "eos"], "belongs to scores, not to --next: give one of the two"
+        )
+    if options["per_token"]:
+        refuse(["sort"], "ranks sentences by their scores, not --per-token; leave it away")
     model = load(checkpoint)
     for text in filter(looks_like_a_file, sentences):
         terminal.notice(f"{text} is scored as a sentence itself; for the lines of a file give -f")
@@ -116,8 +121,6 @@ def _lines_of(text: "Text") -> Iterator[Sentence]:
 
 def _check(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any]) -> None:
     """Raises VocabularyError at what the model never saw unless that is accepted."""
-    from charlm.errors import VocabularyError
-
     if options["on_unknown"] == "unk":
         return
     for name, text in (Sentence("--given", options["given"]), *sentences):
@@ -224,7 +227,7 @@ def _times(log10: float) -> str:
     """10^log10 to three digits: 1.02, 10,900 or 10^9.3."""
     if log10 >= 9:
         return f"10^{log10:.1f}"
-    return f"{10**log10:.3g}" if log10 < 3 else f"{round(10**log10, 2 - int(log10)):,.0f}"
+    return f"{10**log10:.3g}" if log10 < 2.9995 else f"{round(10**log10, 2 - int(log10)):,.0f}"
 
 
 Row = tuple[int, tuple[Sentence, "Score"]]
@@ -269,32 +272,15 @@ def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[st
     for sentence in sentences:
         _check(model, [sentence], options)
         if ask_next:
-            tokens = model.next_tokens(given + sentence.text)
+            tokens = model.next_tokens(sentence.text, given=given)
         else:
             tokens = model.token_scores(sentence.text, given=given, eos=options["eos"])
         if options["as_json"]:
-            records = {"next" if ask_next else "tokens": _token_records(tokens)}
-            terminal.write_json({"text": sentence.text} | records)
+            name = "next" if ask_next else "tokens"
+            terminal.write_json({"text": sentence.text, name: records(tokens)})
             continue
         nats = sum(token.nats for token in tokens)
         summary = f"{len(tokens):,} tokens, {nats / math.log(2):.3f} bits, ln P {-nats:.3f}"
         heading = "likeliest next" if ask_next else summary
         terminal.write(f"{_on_one_line(sentence.name)}: {heading}\n\n")
-        _token_table(tokens)
-
-
-def _token_records(tokens: list["TokenScore"]) -> list[dict[str, Any]]:
-    return [vars(token) | {"probability": math.exp(-token.nats)} for token in tokens]
-
-
-def _token_table(tokens: list["TokenScore"]) -> None:
-    rows = [
-        [
-            terminal.symbol(token.piece),
-            f"{math.exp(-token.nats):.4f}" if token.nats < 9 else f"{math.exp(-token.nats):.1e}",
-            f"{token.nats / math.log(2):.3f}",
-            str(token.rank),
-        ]
-        for token in tokens
-    ]
-    terminal.table(["token", "P", "bits", "rank"], rows, right=[1, 2, 3])
+        show(tokens)

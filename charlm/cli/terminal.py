@@ -9,7 +9,6 @@ import math
 import os
 import shutil
 import sys
-import textwrap
 import time
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -84,13 +83,6 @@ def notice(text: str) -> None:
     """One line on stderr."""
     sys.stderr.write(visible(text) + "\n")
     sys.stderr.flush()
-
-
-def prose(text: str) -> None:
-    """A sentence on stdout; a terminal gets it in lines that end between words."""
-    if sys.stdout.isatty():
-        text = textwrap.fill(text, shutil.get_terminal_size().columns, break_on_hyphens=False)
-    write(text + "\n")
 
 
 def console(stream: TextIO | None = None) -> "Console":
@@ -175,10 +167,10 @@ SPARKS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], width: int = 60) -> str:
-    """A small curve, one character a value; of more than `width` values every few are shown."""
+    """A small curve, a character a value; of more than `width` (2 or more) every few are shown."""
     if not values:
         return ""
-    step = max(1, math.ceil(len(values) / width))
+    step = max(1, math.ceil((len(values) - 1) / (width - 1)))  # between the first and the last
     shown = [*values[:-1:step], values[-1]]
     low, high = min(shown), max(shown)
     scale = (len(SPARKS) - 1) / (high - low) if high > low else 0.0

@@ -5,7 +5,11 @@ from itertools import islice
 
 import click
 
+from charlm.cli.belonging import refuse
 from charlm.cli.options import PATH, encoding_option, json_option
+from charlm.config import TOKENIZERS
+
+LEARNING = ("kind", "vocab_size", "min_count")  # options of a tokenizer that is learned
 
 
 @click.command()
@@ -14,7 +18,7 @@ from charlm.cli.options import PATH, encoding_option, json_option
 @click.option(
     "--tokenizer",
     "kind",
-    type=click.Choice(["characters", "bytes", "words", "unigram", "bpe"]),
+    type=click.Choice(TOKENIZERS),
     default="characters",
     help="Learn such a tokenizer from the text.  [default: characters]",
 )
@@ -53,6 +57,10 @@ def command(
     from charlm.text import open_text
     from charlm.tokenizers import UNK, train_tokenizer
 
+    if checkpoint:
+        refuse(
+            LEARNING, "is for learning a tokenizer, and --checkpoint brings one; give one of them"
+        )
     text = open_text(texts, encoding)
     tokenizer = (
         load(checkpoint).tokenizer

@@ -1,7 +1,7 @@
 """What is drawn and kept beside the core: plots and reports.
 
 These modules import the core, never the reverse; what they need beyond it (matplotlib, jinja2) is
-installed with `pip install 'charlm[plot,report]'`.
+installed with `pip install '.[plot,report]'` in charlm's folder.
 """
 
 import importlib
@@ -16,5 +16,5 @@ def check_installed(module: str, extra: str) -> None:
     except ModuleNotFoundError as error:
         raise CharlmError(
             f"this needs {error.name}, which is not installed; "
-            f"get it with: pip install 'charlm[{extra}]'"
+            f"get it with: pip install '.[{extra}]', in charlm's folder"
         ) from None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlm.checkpoint import Checkpoint
-from charlm.corpus import VALID_EVERY, build_corpus
+from charlm.corpus import VALID_EVERY, build_corpus, tokenize
 from charlm.errors import CharlmError
 from charlm.text import Text, lines_where, open_text
 
@@ -19,10 +19,11 @@ LARGEST = 20_000_000  # characters of a corpus that is looked for; a larger one 
 
 @dataclass(frozen=True)
 class Origin:
-    """A text, and whether it is the one that the model was trained and validated on."""
+    """A text, and whether it is the one that the model was trained on (and validated on)."""
 
     text: Text
     same: bool
+    validated: bool  # on its end or, per line, on every tenth line; else on another text or nothing
 
     @property
     def what(self) -> str:
@@ -35,7 +36,21 @@ class Origin:
 def origin_of(path: str | os.PathLike[str], checkpoint: Checkpoint, encoding: str) -> Origin:
     """The corpus in this file; raises TextError if it cannot be read."""
     text = open_text([path], encoding)
-    return Origin(text, _digest(text, checkpoint) == checkpoint.corpus["digest"])
+    known, per_line = checkpoint.corpus, checkpoint.model.per_line
+    digest, held = known["digest"], known["valid_characters"]
+    documents = [text.filled_lines()] if per_line else [one.chunks() for one in text.documents]
+    trained = [tokenize(documents, checkpoint.tokenizer, per_line).checksum]
+    if held < text.characters:
+        corpus = build_corpus(
+            text,
+            tokenizer=checkpoint.tokenizer,
+            valid_fraction=(held - 0.5) / text.characters,  # so that rounding leaves just as many
+            per_line=per_line,
+        )
+        if corpus.digest == digest:
+            return Origin(text, same=True, validated=held > 0)
+        trained.append(corpus.train.checksum)
+    return Origin(text, same=digest[:8] in trained, validated=False)
 
 
 def find_origin(
@@ -68,20 +83,10 @@ def _places(checkpoint_path: Path, name: str) -> Iterator[Path]:
             yield folder / name
 
 
-def _digest(text: Text, checkpoint: Checkpoint) -> str:
-    """What `charlm train` would have recorded of this text, split as it splits by default."""
-    held = checkpoint.corpus["valid_characters"]
-    corpus = build_corpus(
-        text,
-        tokenizer=checkpoint.tokenizer,
-        valid_fraction=(held - 0.5) / text.characters,  # so that rounding leaves just as many
-        per_line=checkpoint.model.per_line,
-    )
-    return corpus.digest
-
-
 def valid_text(origin: Origin, checkpoint: Checkpoint, characters: int) -> str:
     """The beginning of the part that a training holds back; empty where it is nothing."""
+    if origin.same and not origin.validated:
+        return ""
     if checkpoint.model.per_line:
         held = lines_where(
             origin.text.line_chunks(), lambda line: line % VALID_EVERY == VALID_EVERY - 1

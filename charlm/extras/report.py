@@ -127,8 +127,11 @@ def _subject(
         if not origin.same:
             what += ", which is not the text that the model was trained on"
         return what, whole
+    missing = "its corpus was not found"
+    if origin:
+        missing = f"{origin.text.name} has no part that it was validated on"
     what = f"what the model wrote itself at temperature 1 with seed {seed}: a checkpoint keeps no "
-    what += "text, and its corpus was not found, so this does not show how it reads people's text"
+    what += f"text, and {missing}, so this does not show how it reads people's text"
     return what, _own_text(model, characters, seed)
 
 
@@ -155,7 +158,8 @@ def _evaluation(model: Model, origin: Origin | None, subject: str, reading: Read
         text = text_of(subject)
         bits = reading.bits / max(1, len(reading.passage.text))
         of = f"the text read below ({text.characters:,} characters)"
-    return Evaluation(of, {"this model": bits, **dict(sorted(baselines(text).items(), key=_bits))})
+    simpler = sorted(baselines(text, model.per_line).items(), key=_bits)
+    return Evaluation(of, {"this model": bits, **dict(simpler)})
 
 
 def _bits(row: tuple[str, float]) -> float:
@@ -215,17 +219,15 @@ def _summary(model: Model) -> list[tuple[str, str]]:
             f"{training.seed}, {training.precision}",
         ),
     ]
+    if checkpoint.trained:
+        words, seconds = checkpoint.trained
+        rows.append(("Trained", f"{words}, {seconds:,.0f} s"))
     if checkpoint.history:
-        last = checkpoint.history[-1]
         best = min(checkpoint.history, key=lambda record: record["valid_nats"])
         bits = best["valid_nats"] * corpus["tokens_per_character"] / math.log(2)
-        rows += [
-            (
-                "Trained",
-                f"{last['step']:,} steps, {last['epoch']:.2f} epochs, {last['seconds']:,.0f} s",
-            ),
-            ("Best", f"{bits:.4f} bits per character in validation, at step {best['step']:,}"),
-        ]
+        rows.append(
+            ("Best", f"{bits:.4f} bits per character in validation, at step {best['step']:,}")
+        )
     versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
     return [*rows, *([("Made with", versions)] if versions else [])]
 

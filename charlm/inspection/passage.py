@@ -31,7 +31,7 @@ class Passage:
     def of(cls, tokenizer: Tokenizer, text: str, per_line: bool) -> "Passage":
         """Reads a text as one sequence or, per line, every line that is not empty as one.
 
-        Raises TextError for an empty text.
+        Raises TextError for an empty text, and for one that leaves nothing to predict.
         """
         parts = [line for line in text.split("\n") if line] if per_line else [text]
         if not "".join(parts):
@@ -42,6 +42,8 @@ class Passage:
             ids += [tokens, np.full(int(per_line), EOS)]
             pieces += _pieces(tokenizer, tokens, part)
             pieces += ["\n"] * per_line
+        if not pieces:
+            raise TextError("the text is white space, no token to this model; give it words")
         return cls(np.concatenate(ids).astype(np.intp), pieces, per_line)
 
     def __len__(self) -> int:
@@ -79,5 +81,6 @@ def _pieces(tokenizer: Tokenizer, tokens: Ids, text: str) -> Iterator[str]:
         return
     decoder = tokenizer.decoder()
     pieces = [decoder.feed(token) for token in tokens.tolist()]
-    pieces[-1:] = [pieces[-1] + decoder.finish()]
+    if pieces:
+        pieces[-1] += decoder.finish()
     yield from pieces

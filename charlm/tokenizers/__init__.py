@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charlm.config import TOKENIZERS as KINDS
 from charlm.errors import CheckpointError, OptionError
 from charlm.tokenizers.base import EOS, SPECIAL_PIECES, UNK, Decoder, Ids, Tokenizer
 from charlm.tokenizers.bytes import Bytes
@@ -27,8 +28,6 @@ __all__ = [
     "load_tokenizer",
     "train_tokenizer",
 ]
-
-KINDS = ("characters", "bytes", "words", "unigram", "bpe")
 
 
 def train_tokenizer(

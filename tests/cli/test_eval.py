@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import KEYS
+from conftest import KEYS, random_checkpoint
 
+from charlm.checkpoint import save
 from charlm.cli import terminal
 
 
@@ -67,6 +68,29 @@ def test_baselines_are_what_python_itself_gives(
     assert all(f"{name} " in shown for name in ("this model", *baselines))
 
 
+def test_baselines_of_lines_are_of_what_the_model_reads(
+    charlm: Any, name_path: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "names.txt"
+    path.write_text("\n\nAda\n\n\nBob\nClara", encoding="utf-8")
+    sparse = evaluated(charlm, name_path, path)
+    path.write_text("Ada\nBob\nClara\n", encoding="utf-8")
+    assert sparse == evaluated(charlm, name_path, path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [({"per_line": True}, "\n\n\n"), ({"tokenizer": "words"}, "  ")]
+)
+def test_a_text_with_nothing_to_predict_is_refused(
+    charlm: Any, tmp_path: Path, kind: dict[str, Any], text: str
+) -> None:
+    save(tmp_path / "m.safetensors", random_checkpoint(**kind))
+    (tmp_path / "text.txt").write_text(text)
+    ran = charlm("eval", tmp_path / "m.safetensors", tmp_path / "text.txt", code=1)
+    wanted = "charlm: text.txt is empty lines or spaces: it has nothing to predict\n"
+    assert (ran.out, ran.err) == ("", wanted)
+
+
 def test_a_file_from_stdin_is_the_same(
     charlm: Any, cat_path: Path, part: Path, cat_text: str
 ) -> None:
@@ -104,6 +128,11 @@ def test_streams_estimate_and_say_so(charlm: Any, cat_path: Path, cat_file: Path
     assert fast["tokens"] == exact["tokens"]
     assert fast["bits_per_character"] == pytest.approx(exact["bits_per_character"], rel=0.01)
     assert "an estimate" in charlm("eval", cat_path, cat_file, "--streams", 8).out
+
+
+def test_lines_are_not_read_as_streams(charlm: Any, name_path: Path, names_file: Path) -> None:
+    ran = charlm("eval", name_path, names_file, "--streams", 4, code=2)
+    assert ran.err.startswith("charlm: --streams 4: a per-line model reads many lines side by side")
 
 
 def test_adapting_is_shown_beside_the_static_figure(

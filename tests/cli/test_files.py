@@ -44,8 +44,8 @@ def test_the_notice_comes_before_what_the_model_never_saw(charlm: Any, cat_path:
 def test_every_command_that_takes_a_text_notices(
     charlm: Any, cat_path: Path, tmp_path: Path
 ) -> None:
-    pytest.importorskip("jinja2", reason="pip install 'charlm[report]'")
-    pytest.importorskip("matplotlib", reason="pip install 'charlm[plot]'")
+    pytest.importorskip("jinja2", reason="pip install '.[report]'")
+    pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
     typo, unk = "the-cats-which-ate-the-fish-were-not-here.txt", ("--on-unknown", "unk")
     ran = charlm("report", cat_path, typo, "-o", tmp_path / "r.html", *unk)
     assert ran.err.startswith(NOTICE.format(typo))

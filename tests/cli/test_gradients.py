@@ -50,6 +50,18 @@ def test_a_per_line_model_stays_within_lines(
     assert "no line of the text has 50 tokens" in said
 
 
+def test_the_places_of_each_model_are_told(charlm: Any, name_path: Path, tmp_path: Path) -> None:
+    text = tmp_path / "names.txt"
+    text.write_text("Elisabeth\n" + "Ada\n" * 20, encoding="utf-8")  # one line of eight or more
+    both = ("gradients", text, name_path, "--cell", "rnn", "--steps", 8, "--hidden-size", 8)
+    lines = charlm(*both, "--positions", 3, "--json").out.splitlines()
+    few, many = (json.loads(line)["positions"] for line in lines)
+    assert few < many
+    shown = charlm(*both, "--positions", 3).out
+    assert f"mean norms over {few}, {many} (model by model) places" in shown
+    assert "mean norms over 1 places" in charlm(*both, "--positions", 1).out
+
+
 def test_a_log_tells_of_clipping(charlm: Any, cat_file: Path, tmp_path: Path) -> None:
     log = tmp_path / "run.jsonl"
     small = ("--hidden-size", 8, "--batch-size", 4, "--bptt", 8, "--clip", 0.2, "--quiet")
@@ -69,7 +81,7 @@ def test_a_log_tells_of_clipping(charlm: Any, cat_file: Path, tmp_path: Path) ->
 def test_all_cells_can_be_drawn_on_one_pair_of_axes(
     charlm: Any, cat_file: Path, cat_path: Path, tmp_path: Path
 ) -> None:
-    pytest.importorskip("matplotlib", reason="pip install 'charlm[plot]'")
+    pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
     arguments = (cat_path, "--cell", "rnn", "--hidden-size", 8, "--steps", 9, "--positions", 2)
     ran = charlm("gradients", cat_file, *arguments, "-o", tmp_path / "flow.svg")
     assert ran.err == f"saved {tmp_path / 'flow.svg'}\n"

@@ -52,6 +52,20 @@ def test_an_untrained_checkpoint_has_no_history(charlm: Any, tmp_path: Path) -> 
     assert "validation" not in out
 
 
+def test_a_training_without_validation_is_told(charlm: Any, cat_text: str, tmp_path: Path) -> None:
+    from conftest import corpus_of, train
+
+    from charlm.checkpoint import save
+
+    made = train(corpus_of(cat_text, valid_fraction=0.0), steps=3).checkpoint()
+    assert not made.history
+    save(tmp_path / "a.safetensors", made)
+    lines = charlm("info", tmp_path / "a.safetensors").out.splitlines()
+    assert [line.split()[:3] for line in lines if line.startswith("trained")] == [
+        ["trained", "3", "steps,"]
+    ]
+
+
 def test_torch_is_not_imported(cat_path: Path) -> None:
     script = (
         "import sys\nfrom charlm.cli import charlm\n"

@@ -10,7 +10,7 @@ from conftest import random_checkpoint
 
 from charlm.checkpoint import save
 
-pytest.importorskip("matplotlib", reason="pip install 'charlm[plot]'")
+pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
 
 
 @pytest.fixture
@@ -127,5 +127,5 @@ def test_without_matplotlib_one_line_says_how_to_get_it(
     ran = charlm("plot", log, "-o", tmp_path / "p.png", code=1)
     assert ran.err == (
         "charlm: this needs matplotlib, which is not installed; "
-        "get it with: pip install 'charlm[plot]'\n"
+        "get it with: pip install '.[plot]', in charlm's folder\n"
     )

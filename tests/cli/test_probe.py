@@ -168,3 +168,16 @@ def test_faulty_files_are_named(
 def test_more_checkpoints_than_letters_are_refused(charlm: Any) -> None:
     ran = charlm("probe", *["x.safetensors"] * 27, code=2)
     assert ran.err == "charlm: give at most 26 checkpoints, not 27\n"
+
+
+def test_line_ends_of_another_system_change_nothing(
+    charlm: Any, cat_path: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "pairs.tsv"
+    rows = b"better\tworse\nThe cat was full.\tThe cat were full.\n"
+    path.write_bytes(rows)
+    plain = charlm("probe", cat_path, "--pairs", path)
+    path.write_bytes(b"\xef\xbb\xbf" + rows.replace(b"\n", b"\r\n"))
+    ran = charlm("probe", cat_path, "--pairs", path)
+    assert ran.out == plain.out
+    assert ran.err == f"{path}: byte order mark dropped\n"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("jinja2", reason="pip install 'charlm[report]'")
+pytest.importorskip("jinja2", reason="pip install '.[report]'")
 
 TEXT = "The cats, which already ate the fish, were happy.\nThe cat was full.\n"
 
@@ -99,5 +99,5 @@ def test_without_jinja2_one_line_says_how_to_get_it(
     ran = charlm("report", cat_path, TEXT, "-o", tmp_path / "r.html", code=1)
     assert ran.err == (
         "charlm: this needs jinja2, which is not installed; "
-        "get it with: pip install 'charlm[report]'\n"
+        "get it with: pip install '.[report]', in charlm's folder\n"
     )

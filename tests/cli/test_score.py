@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import KEYS
+from conftest import KEYS, random_checkpoint
+
+from charlm.checkpoint import save
 
 GOOD, BAD = "The cat was full.", "The cat were full."
 
@@ -119,6 +121,16 @@ def test_next_ranks_what_may_come(charlm: Any, cat_path: Path) -> None:
     assert charlm("score", cat_path, "--next", "The ca").out.startswith('"The ca": likeliest next')
 
 
+def test_next_after_what_is_given_joins_words_and_not_letters(charlm: Any, tmp_path: Path) -> None:
+    path = tmp_path / "words.safetensors"
+    save(path, random_checkpoint(tokenizer="words"))
+    whole, parts = (
+        records(charlm("score", path, "--next", *words, "--json").out)[0]["next"]
+        for words in (["The cat"], ["cat", "--given", "The"])
+    )
+    assert whole == parts
+
+
 def test_the_lines_of_a_file_come_in_order_between_tabs(
     charlm: Any, name_path: Path, tmp_path: Path
 ) -> None:
@@ -178,3 +190,10 @@ def test_sentences_or_a_file_are_needed(charlm: Any, name_path: Path) -> None:
 
 def test_a_probability_too_small_for_a_float_is_shown(charlm: Any, name_path: Path) -> None:
     assert "\nP                   10^-" in charlm("score", name_path, "zzxq" * 80).out
+
+
+def test_times_are_three_digits_at_every_power() -> None:
+    from charlm.cli.score import _times
+
+    shown = [_times(math.log10(times)) for times in (1.0234, 99.96, 999.4, 999.7, 1004, 10_940)]
+    assert shown == ["1.02", "100", "999", "1,000", "1,000", "10,900"]

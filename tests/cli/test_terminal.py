@@ -119,7 +119,6 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 WAYS: dict[str, Callable[[str], None]] = {
     "write": terminal.write,
     "notice": terminal.notice,
-    "prose": terminal.prose,
     "pairs": lambda text: terminal.pairs([("text", text)]),
     "table": lambda text: terminal.table(["text", "more"], [[text, text]]),
     "symbol": lambda text: terminal.write(terminal.symbol(text)),
@@ -207,3 +206,10 @@ def test_raw_lets_everything_through(screen: Screen) -> None:
     terminal.write("\x1b]0;title\x07", raw=True)
     screen.write(screen.buffer.getvalue().decode())  # type: ignore[attr-defined]
     assert screen.screen.title == "title"
+
+
+@pytest.mark.parametrize("values", [0, 1, 2, 59, 60, 61, 120, 121, 180, 1000])
+def test_a_curve_is_never_wider_than_it_may_be(values: int) -> None:
+    curve = terminal.sparkline(range(values), 60)
+    assert min(values, 30) <= len(curve) <= 60
+    assert values < 2 or (curve[0], curve[-1]) == ("▁", "█")
