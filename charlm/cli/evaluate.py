@@ -93,10 +93,14 @@ def _how(text: "Text", streams: int, per_line: bool) -> str:
 
 
 def _lines(score: "Score", how: str, name: str) -> list[tuple[str, str]]:
+    from charlm.scoring import FEW
+
     unseen = f"{score.unseen_tokens:,}"
     if score.unseen_tokens:
         known = score.log_probability - score.unseen_log_probability
         unseen += f", counted as <UNK>; without them ln P is {known:.2f}"
+    if score.unseen_tokens > FEW * score.tokens:
+        unseen += ", and nothing per character can be compared: <UNK> does not spell"
     return [
         ("text", f"{name}: {how}"),
         (

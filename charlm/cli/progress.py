@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 SAMPLE_LENGTH = 69
 PLAIN_SECONDS = 10.0
-LITTLE = 0.005  # of the tokens, unseen, that make no figure look better than it is
 
 
 class View:
@@ -93,9 +92,11 @@ class View:
             return
         figure = ""
         if best:
+            from charlm.scoring import FEW
+
             figure = f", {best * run.bits_per_character:.4f} bits per character in validation"
             unseen = run.corpus.valid.unseen / max(1, run.corpus.valid.events)
-            if unseen >= LITTLE:
+            if unseen > FEW:
                 figure += f", of whose tokens {unseen:.1%} are <UNK> and spell nothing"
         self.say(f"saved {output}{figure}")
 

@@ -150,10 +150,12 @@ def _show_sentences(model: "Model", sentences: list[Sentence], options: dict[str
     if len(scored) == 1:
         terminal.pairs(_one(model, *scored[0], options))
         return
+    rows = [[*_figures(score), _on_one_line(text)] for (_, text), score in scored]
+    shown = NARROW if terminal.narrow() else range(len(COLUMNS))
     terminal.table(
-        COLUMNS,
-        ([*_figures(score), _on_one_line(text)] for (_, text), score in scored),
-        range(len(COLUMNS) - 1),
+        [COLUMNS[k] for k in shown],
+        ([row[k] for k in shown] for row in rows),
+        range(len(shown) - 1),
     )
     terminal.write("\n")
     terminal.pairs(
@@ -181,6 +183,7 @@ def _one(
 
 
 COLUMNS = ["ln P", "P", "bits/char", "perplexity", "tokens", "unseen", "sentence"]
+NARROW = (0, 2, 6)  # those of them that a narrow terminal has room for
 
 
 def _figures(score: "Score") -> list[str]:
@@ -237,11 +240,17 @@ def _show_file(model: "Model", options: dict[str, Any]) -> None:
     """Every line of a file, block by block; sorted, all lines are kept to the end."""
     rows: Iterable[Row] = enumerate(_scored(model, _file_lines(options), options), 1)
     if options["sort"]:
-        rows = sorted(rows, key=lambda row: -row[1][1].bits_per_character)
+        rows = sorted(rows, key=_surprise)
     if sys.stdout.isatty() and not options["as_json"]:
         _show_columns("line", "ln P", "bits/char", "text")
     for number, (sentence, score) in rows:
         _show_line(number, sentence.text, score, options["as_json"])
+
+
+def _surprise(row: Row) -> tuple[bool, float]:
+    """Sorts rows by it: the strangest first, empty lines, of which nothing is strange, last."""
+    _, ((_, text), score) = row
+    return not text, -score.bits_per_character
 
 
 def _scored(
@@ -252,12 +261,13 @@ def _scored(
 
 
 def _show_line(number: int, text: str, score: "Score", as_json: bool) -> None:
-    ln_p, p, bits, perplexity, tokens, unseen = (each.replace(",", "") for each in _figures(score))
+    ln_p, _, bits, perplexity, tokens, unseen = (each.replace(",", "") for each in _figures(score))
     if as_json:
         terminal.write_json({"line": number, "text": text} | score.to_json())
     elif sys.stdout.isatty():
         _show_columns(f"{number:,}", ln_p, bits, text)
     else:
+        p = terminal.scientific(score.log10_probability)
         row = (str(number), ln_p, p, bits, perplexity, tokens, unseen, text)
         terminal.write("\t".join(row) + "\n")
 

@@ -85,6 +85,11 @@ def notice(text: str) -> None:
     sys.stderr.flush()
 
 
+def narrow() -> bool:
+    """Whether stdout is a terminal of fewer than 80 columns."""
+    return sys.stdout.isatty() and shutil.get_terminal_size().columns < 80
+
+
 def console(stream: TextIO | None = None) -> "Console":
     """A rich console on a stream, stdout by default, that reads no markup.
 
@@ -161,6 +166,13 @@ def probability(log10: float) -> str:
     if log10 < -30:
         return f"10^{log10:.1f}"
     return f"{10**log10:.3g}"
+
+
+def scientific(log10: float) -> str:
+    """The same for programs: 1.2300e-02, 4.7863e-119, also what no float can hold."""
+    from decimal import Decimal
+
+    return f"{Decimal(10) ** Decimal(log10):.4e}"
 
 
 SPARKS = "▁▂▃▄▅▆▇█"

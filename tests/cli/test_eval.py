@@ -209,3 +209,9 @@ def test_the_share_that_is_done_rises_to_one(cat_model: Any, tmp_path: Path) -> 
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
     assert len(shares) > 3
+
+
+def test_figures_that_unknown_words_make_look_better_say_so(charlm: Any, cat_path: Path) -> None:
+    assert "does not spell" in charlm("eval", cat_path, "-", input="The cat ΩΩΩ was full.\n").out
+    few = "The cat was full.\n" * 99 + "Ω"
+    assert "does not spell" not in charlm("eval", cat_path, "-", input=few).out

@@ -197,3 +197,14 @@ def test_times_are_three_digits_at_every_power() -> None:
 
     shown = [_times(math.log10(times)) for times in (1.0234, 99.96, 999.4, 999.7, 1004, 10_940)]
     assert shown == ["1.02", "100", "999", "1,000", "1,000", "10,900"]
+
+
+def test_a_pipe_gets_numbers(charlm: Any, name_path: Path) -> None:
+    out = charlm("score", name_path, "-f", "-", input="Anna\n\n" + "zzxq" * 300 + "\n").out
+    rows = [line.split("\t") for line in out.splitlines()]
+    for row in rows:
+        mantissa, exponent = row[2].split("e")
+        log10 = math.log10(float(mantissa)) + int(exponent)
+        assert log10 == pytest.approx(float(row[1]) / math.log(10), rel=1e-3)
+    surprise = charlm("score", name_path, "-f", "-", "--sort", "surprise", input="Anna\n\nX\n").out
+    assert [line.split("\t")[-1] for line in surprise.splitlines()] == ["X", "Anna", ""]
