@@ -16,10 +16,10 @@ from charlm.corpus import tokenize
 from charlm.errors import OptionError, TextError, VocabularyError
 from charlm.inference import Engine, Ids, NumpyEngine
 from charlm.inspection.surprise import ScoredText
-from charlm.sampling import generate, make_sampler
+from charlm.sampling import generate, make_sampler, never_written
 from charlm.scoring import Score, TokenScore, Watch
 from charlm.text import Text, text_of
-from charlm.tokenizers import EOS, UNK, Decoder
+from charlm.tokenizers import EOS, Decoder
 from charlm.tokenizers.words import WordDecoder
 
 BULK = 3e11  # floating-point operations above which importing torch pays
@@ -115,8 +115,9 @@ class Model:
         device: str = "auto",
     ) -> Iterator[Ids]:
         """The next token of each of `len(seeds)` texts, as they are written; <EOS> ends a text."""
-        forbidden = [] if allow_unk else [UNK]
+        forbidden = never_written(self.tokenizer, self.per_line, allow_unk)
         sampler = make_sampler(temperature, top_k, top_p, min_p, forbidden)
+        self._check_lines([prompt])
         ids = self.encode(prompt, on_unknown=on_unknown)
         engine = self.engine_for(length * len(seeds) if len(seeds) > 1 else 0, device)
         return generate(engine, sampler, ids, seeds, length)
@@ -138,12 +139,18 @@ class Model:
         >>> len(others), all(other.score <= best.score for other in others)
         (2, True)
         """
+        self._check_lines([prompt])
         ids = self.encode(prompt, on_unknown=on_unknown)
         engine = self.engine_for(length * width if width > 1 else 0, device)
-        forbidden = [] if allow_unk else [UNK]
+        forbidden = never_written(self.tokenizer, self.per_line, allow_unk)
         return beam_search(
             engine, ids, width, length, length_penalty=length_penalty, forbidden=forbidden
         )
+
+    def _check_lines(self, texts: Sequence[str]) -> None:
+        """Of a per-line model a text is a line: <EOS> stands where its line end was."""
+        if self.per_line and (several := [text for text in texts if "\n" in text]):
+            raise OptionError(f"{several[0]!r:.40} holds a line end; this model's texts are lines")
 
     def decoder_after(self, prompt: str) -> Decoder:
         """A decoder of what follows the prompt, so that words are joined to it as to others."""
@@ -158,7 +165,8 @@ class Model:
         """P(text) by the chain rule, as a sequence from the zero state after <EOS> and `given`.
 
         eos: whether the sequence's end is counted; by default for per-line models alone. In a
-        notebook the score shows itself as a map of what surprised the model.
+        notebook the score shows itself as a map of what surprised the model. Raises OptionError
+        where a text of a per-line model holds a line end.
 
         >>> a, b = model.score("The cat"), model.score("The ca"),
         >>> bool(a.log_probability < b.log_probability < 0)
@@ -176,6 +184,7 @@ class Model:
         >>> [score.tokens for score in model.scores(["The", "The cat"])]
         [3, 7]
         """
+        self._check_lines([given, *texts])
         eos = self.per_line if eos is None else eos
         engine = self.engine_for(sum(map(len, texts)) if len(texts) > 1 else 0)
         return scoring.score(engine, self.tokenizer, texts, given=given, eos=eos)
@@ -183,12 +192,13 @@ class Model:
     def token_scores(
         self, text: str, *, given: str = "", eos: bool | None = None
     ) -> list[TokenScore]:
-        """Each token's −ln P and rank.
+        """Each token's −ln P and rank; the errors of `score`.
 
         >>> tokens = model.token_scores("The cat")
         >>> abs(sum(token.nats for token in tokens) + model.score("The cat").log_probability) < 1e-4
         True
         """
+        self._check_lines([given, text])
         eos = self.per_line if eos is None else eos
         return scoring.score_tokens(self.engine, self.tokenizer, text, given=given, eos=eos)
 

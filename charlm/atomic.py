@@ -6,10 +6,13 @@ Knows nothing about what is in them.
 import os
 import re
 import secrets
+import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+SHORT = 40  # characters of a file's name that names beside it repeat
+BLOCK = 2**20
 Bytes = bytes | memoryview
 
 
@@ -42,7 +45,7 @@ def reserve(path: str | os.PathLike[str], size: int) -> None:
     temporary = _temporary(Path(os.path.realpath(path)))
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        os.posix_fallocate(handle, 0, size)
+        _allocate(handle, size)
     finally:
         os.close(handle)
         os.unlink(temporary)
@@ -51,17 +54,34 @@ def reserve(path: str | os.PathLike[str], size: int) -> None:
 
 def remove_leftovers(path: str | os.PathLike[str]) -> None:
     """Removes temporary files that killed processes left beside the path."""
-    target = Path(os.path.realpath(path))
-    pattern = re.compile(re.escape(f".{target.name[:40]}.") + r"[0-9a-f]{8}\.part")
+    first = beside(path, "")
+    pattern = re.compile(re.escape(first.name) + r"[0-9a-f]{8}\.part")
     with suppress(OSError):
-        for entry in os.scandir(target.parent):
+        for entry in os.scandir(first.parent):
             if pattern.fullmatch(entry.name):
                 os.unlink(entry.path)
 
 
+def beside(path: str | os.PathLike[str], ending: str) -> Path:
+    """`.NAME.ENDING` in the path's folder: the target's own, and short enough whatever its name."""
+    target = Path(os.path.realpath(path))
+    name = target.name
+    if len(name) > SHORT:
+        name = f"{name[:SHORT]}-{zlib.crc32(os.fsencode(name)):08x}"
+    return target.parent / f".{name}.{ending}"
+
+
 def _temporary(target: Path) -> Path:
-    """A name of its own, short enough whatever the target's."""
-    return target.parent / f".{target.name[:40]}.{secrets.token_hex(4)}.part"
+    return beside(target, f"{secrets.token_hex(4)}.part")
+
+
+def _allocate(handle: int, size: int) -> None:
+    """Takes up the space, by writing where the system (macOS) has no call for it."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, size)
+        return
+    for at in range(0, size, BLOCK):
+        _write(handle, memoryview(bytes(min(BLOCK, size - at))))
 
 
 def _write(handle: int, block: memoryview) -> None:

@@ -9,6 +9,7 @@ import mmap
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from charlm.text import Text, lines_where
 from charlm.tokenizers import EOS, UNK, Tokenizer, train_tokenizer
 
 BLOCK = 2**24  # tokens looked through at a time
+GROWING = ("characters", "words")  # kinds of tokens that new ones can join
 VALID_EVERY = 10  # per line: lines 10, 20, 30, … are the validation's
 
 Ids = npt.NDArray[np.integer[Any]]
@@ -113,26 +115,32 @@ def build_corpus(
     valid: Text | None = None,
     *,
     tokenizer: Tokenizer | str = "characters",
+    grow: bool = False,
     min_count: int = 1,
     vocabulary_size: int | None = None,
     valid_fraction: float = 0.1,
     per_line: bool = False,
 ) -> Corpus:
-    """Splits, learns the tokenizer (unless given) from the training part alone, and encodes.
+    """Splits, learns the tokenizer from the training part alone, and encodes.
 
-    valid: a text of its own to validate on; without it the last `valid_fraction` of the
+    tokenizer: the kind to learn, or one that is there, to which, with `grow`, the new tokens are
+    added. valid: a text of its own to validate on; without it the last `valid_fraction` of the
     characters or, per line, every tenth line, which may be nothing. Raises TextError if nothing
     is left to train on.
     """
     train_part, valid_part = _split(text, valid, valid_fraction, per_line)
-    if isinstance(tokenizer, str):
-        chunks = (chunk for document in train_part() for chunk in document)
-        tokenizer = train_tokenizer(tokenizer, chunks, min_count, vocabulary_size)
-    parts = [tokenize(part(), tokenizer, per_line) for part in (train_part, valid_part)]
-    if parts[0].events < 1:
+    pieces: Iterator[str] = (piece for document in train_part() for piece in document)
+    if (first := next(pieces, None)) is None:
         raise TextError(
             f"{text.name}: too short to train on; give at least two lines or characters"
         )
+    pieces = chain([first], pieces)
+    if isinstance(tokenizer, str):
+        tokenizer = train_tokenizer(tokenizer, pieces, min_count, vocabulary_size)
+    elif grow and tokenizer.kind in GROWING:
+        new = train_tokenizer(tokenizer.kind, pieces, min_count, vocabulary_size)
+        tokenizer = tokenizer.grown(new)
+    parts = [tokenize(part(), tokenizer, per_line) for part in (train_part, valid_part)]
     return Corpus(text.name, tokenizer, parts[0], parts[1])
 
 

@@ -145,7 +145,8 @@ def resume(
         [dict(record) for record in checkpoint.history],
     )
     run = Run(corpus, checkpoint.model, config, training, about, machine)
-    if training.complete:
+    other = any(getattr(config, name) != getattr(checkpoint.training, name) for name in BUDGETS)
+    if training.complete or (other and training.fraction() >= 1):
         raise OptionError(
             "--resume: this run is complete; give a larger --minutes, --epochs or --steps"
         )

@@ -10,11 +10,17 @@ import numpy.typing as npt
 
 from charlm.errors import OptionError
 from charlm.inference import Array, Engine, Ids, State
-from charlm.tokenizers import EOS
+from charlm.tokenizers import EOS, UNK, Tokenizer
 
 WINDOW = 256  # tokens of a prompt that are read at once
 DRAWS = 64  # random numbers of a text that are drawn at once
 Sampler = Callable[[Array, npt.NDArray[np.float64]], Ids]
+
+
+def never_written(tokenizer: Tokenizer, per_line: bool, allow_unk: bool = False) -> set[int]:
+    """Tokens to forbid: <UNK>, unless allowed, and in a line the newline, whose place <EOS> has."""
+    tokens = {tokenizer.newline} if per_line else set()
+    return tokens - {UNK} if allow_unk else tokens | {UNK}
 
 
 def make_sampler(

@@ -123,11 +123,13 @@ def _stream(name: str, stream: BinaryIO, encoding: str) -> Source:
 
 
 def _with_codec(name: str, opener: Opener, encoding: str) -> Source:
-    """Settle the byte order, and how long the mark is, by the first bytes."""
+    """Settle the byte order, and how long the mark is, by the first bytes; refuse checkpoints."""
     asked = codecs.lookup(encoding).name.removesuffix("-sig")
     with opener() as file:
         file.seek(0)
-        head = file.read(4)
+        head = file.read(10)
+    if head[4:] == b'\0\0\0\0{"':  # a length and the JSON of a safetensors file
+        raise TextError(f"{name} is a checkpoint (safetensors), not a text; leave it out")
     for codec, mark in MARKS.items():
         if codec.startswith(asked) and head.startswith(mark):
             return Source(name, opener, codec, len(mark))

@@ -57,7 +57,7 @@ def test_rare_characters_become_unknown_where_asked() -> None:
 
 @pytest.mark.parametrize(("text", "per_line"), [("a", False), ("\n\n", True)])
 def test_what_is_too_short_to_train_on_is_refused(text: str, per_line: bool) -> None:
-    with pytest.raises(TextError):
+    with pytest.raises(TextError, match="too short to train on"):
         corpus_of(text, per_line=per_line)
 
 

@@ -134,9 +134,9 @@ def test_entropy_is_that_of_the_distribution_drawn_from() -> None:
     logits = np.array([[0.0, 5.0, 1.0, 2.0]], np.float32)  # the second is <UNK>, never drawn
     p = np.exp(np.array([0.0, 1.0, 2.0]) / 0.7)
     p /= p.sum()
-    assert np.allclose(entropies(logits, 0.7), -(p * np.log2(p)).sum())
-    assert entropies(logits, 0.0).tolist() == [0.0]
-    assert entropies(np.array([[-1e4, 0.0, 1e4]], np.float32), 1e-3).tolist() == [0.0]
+    assert np.allclose(entropies(logits, 0.7, [1]), -(p * np.log2(p)).sum())
+    assert entropies(logits, 0.0, [1]).tolist() == [0.0]
+    assert entropies(np.array([[-1e4, 0.0, 1e4]], np.float32), 1e-3, [1]).tolist() == [0.0]
 
 
 def test_gradient_flow_has_a_line_for_each_layer() -> None:

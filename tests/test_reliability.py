@@ -18,6 +18,7 @@ from conftest import corpus_of, fixed_machine, random_checkpoint
 from torture import crashes, figures, permissions, stopping, text
 from torture.saving import read_while_saving, save_faults
 
+from charlm.atomic import beside, reserve
 from charlm.checkpoint import load
 from charlm.cli.lock import lock_file, locked
 from charlm.cli.saving import Keeper
@@ -267,6 +268,24 @@ def test_the_lock_is_held_and_removed(tmp_path: Path) -> None:
         assert lock_file(output).exists()
         with locked(tmp_path / "other.safetensors"):
             pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_long_names_that_begin_alike_have_locks_of_their_own(tmp_path: Path) -> None:
+    first, second = (tmp_path / f"{'tinyshakespeare-' * 4}seed{seed}" for seed in (1, 2))
+    (left := beside(second, "0123abcd.part")).write_text("half")
+    with locked(first):
+        assert left.exists()
+        with locked(second):
+            assert not left.exists()
+    assert len(os.fsencode(beside("ü" * 120, "lock").name)) < 255
+
+
+def test_space_is_reserved_where_the_system_has_no_call_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    reserve(tmp_path / "a", 3 * 2**20 + 1)
     assert not list(tmp_path.iterdir())
 
 

@@ -111,8 +111,10 @@ def test_a_complete_run_asks_for_a_larger_budget() -> None:
         run.resume(complete.checkpoint(), complete.corpus, fixed_machine(), {})
     longer = run.resume(complete.checkpoint(), complete.corpus, fixed_machine(), {"steps": 6})
     assert [progress.step for progress in longer.training.run()][-1] == 6
-    other = run.resume(complete.checkpoint(), complete.corpus, fixed_machine(), {"epochs": 2.0})
-    assert (other.config.steps, other.config.epochs) == (None, 2.0)
+    other = run.resume(complete.checkpoint(), complete.corpus, fixed_machine(), {"epochs": 20.0})
+    assert (other.config.steps, other.config.epochs) == (None, 20.0)
+    with pytest.raises(OptionError, match="complete"):
+        run.resume(complete.checkpoint(), complete.corpus, fixed_machine(), {"steps": 2})
 
 
 def test_a_checkpoint_without_its_state_cannot_be_gone_on_with() -> None:

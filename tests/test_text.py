@@ -469,3 +469,9 @@ def test_lines_are_kept_by_index_wherever_pieces_end(pieces: list[str], kept: se
     assert "".join(result) == "".join(f"{line}\n" for i, line in enumerate(lines) if i in kept)
     assert "" not in result
     assert asked == list(range(len(lines)))
+
+
+def test_a_checkpoint_is_no_text(cat_path: Path) -> None:
+    for encoding in ("utf-8", "latin-1"):
+        with pytest.raises(TextError, match="is a checkpoint"):
+            open_text([cat_path], encoding)

@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from charlm.atomic import remove_leftovers
+from charlm.atomic import beside, remove_leftovers
 from charlm.errors import CharlmError, OptionError
 
 
 def lock_file(output: Path) -> Path:
     """Where the lock of an output lies."""
-    target = Path(os.path.realpath(output))
-    return target.parent / f".{target.name[:40]}.lock"
+    return beside(output, "lock")
 
 
 @contextmanager

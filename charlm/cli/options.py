@@ -96,13 +96,14 @@ raw_option = click.option(
 )
 
 
-def read_prompt(options: dict[str, Any]) -> str:
-    """What --prompt says, or standard input for -."""
+def read_prompt(model: "Model", options: dict[str, Any]) -> str:
+    """What --prompt says, or standard input for -, of which a line ends where its model's do."""
     from charlm.text import open_text
 
     if options["prompt"] != "-":
         return str(options["prompt"])
-    return "".join(open_text(["-"], options["encoding"]).chunks())
+    prompt = "".join(open_text(["-"], options["encoding"]).chunks())
+    return prompt.removesuffix("\n") if model.per_line else prompt
 
 
 def most_tokens(model: "Model", options: dict[str, Any]) -> int:

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from charlm.cli import terminal
 from charlm.cli.terminal import NAME, duration
@@ -21,10 +21,9 @@ PLAIN_SECONDS = 10.0
 class View:
     """Draws a run on stderr and writes its log; `quiet` leaves only what `say` is given."""
 
-    def __init__(self, quiet: bool, log: str | None, more: bool = False) -> None:
-        """log: the file to write records into, or with `more` to add them to."""
+    def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
-        self._log = open(log, "a" if more else "w", encoding="utf-8") if log else None  # noqa: SIM115
+        self._log: TextIO | None = None
         self._block = None if quiet else terminal.live_block()
         self._shown = 0.0
         self._valid: list[float] = []
@@ -37,8 +36,13 @@ class View:
         else:
             terminal.notice(line)
 
-    def announce(self, run: "Run", output: str, resumed: bool) -> None:
-        """What will be done and what was chosen, before the first step."""
+    def announce(self, run: "Run", output: str, log: str | None, resumed: bool) -> None:
+        """What will be done and what was chosen, before the first step.
+
+        log: the file to write records into or, where a run is resumed, to add them to.
+        """
+        if log:
+            self._log = open(log, "a" if resumed else "w", encoding="utf-8")  # noqa: SIM115
         past = run.training.history
         self._valid = [record["valid_nats"] * run.bits_per_character for record in past]
         if self._quiet:
@@ -225,14 +229,13 @@ def _plain(run: "Run", progress: "Progress") -> str:
 def _sample(run: "Run") -> str:
     """A short text by the best weights so far."""
     from charlm.inference import NumpyEngine
-    from charlm.sampling import generate, make_sampler
-    from charlm.tokenizers import EOS, UNK
+    from charlm.sampling import generate, make_sampler, never_written
+    from charlm.tokenizers import EOS
 
     tokenizer = run.corpus.tokenizer
     engine = NumpyEngine(run.model, run.training.result())
     seeds = [[run.config.seed, run.training.place["step"]]]
-    tokens = generate(
-        engine, make_sampler(0.8, forbidden=[UNK]), tokenizer.encode(""), seeds, SAMPLE_LENGTH
-    )
+    sampler = make_sampler(0.8, forbidden=never_written(tokenizer, run.model.per_line))
+    tokens = generate(engine, sampler, tokenizer.encode(""), seeds, SAMPLE_LENGTH)
     text = tokenizer.decode(int(token[0]) for token in tokens if token[0] != EOS)
     return terminal.visible(text).replace("\n", "␊")[:SAMPLE_LENGTH]

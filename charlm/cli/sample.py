@@ -52,6 +52,7 @@ MOST_TRIES = 20  # texts that --unique and --novel write, at most, for each that
     help="Choose among those at least X times as likely as the likeliest.",
 )
 @click.option(
+    "-n",
     "--count",
     type=click.IntRange(min=1),
     default=1,
@@ -119,13 +120,13 @@ def command(checkpoint: str, **options: Any) -> None:
     if options["novel"] and not options["novelty"]:
         raise OptionError("--novel needs --novelty CORPUS to compare with")
     model = load(checkpoint)
-    prompt = read_prompt(options)
+    prompt = read_prompt(model, options)
     corpus = open_text([options["novelty"]], options["encoding"]) if options["novelty"] else None
-    if options["seed"] is None:
+    if drawn := options["seed"] is None:
         options["seed"] = int.from_bytes(os.urandom(4), "little")
     if options["unique"] or options["novel"]:
-        texts, kept = _picked(model, prompt, corpus, options)
-        _print(kept, options, model.per_line)
+        texts = _picked(model, prompt, corpus, options)
+        _print(texts, options, model.per_line)
     elif options["count"] == 1 and not options["as_json"]:
         texts = [_stream(model, prompt, options)]
     else:
@@ -134,6 +135,8 @@ def command(checkpoint: str, **options: Any) -> None:
             numbers = range(first, min(first + TOGETHER, options["count"]))
             texts += _texts(model, prompt, numbers, options)
         _print(texts, options, model.per_line)
+    if drawn and options["temperature"]:
+        terminal.notice(f"--seed {options['seed']} writes this again")
     if corpus:
         from charlm.novelty import Novelty
 
@@ -168,8 +171,8 @@ def _pieces(model: "Model", prompt: str, tokens: Iterable[Any]) -> Iterator[str]
 
 def _picked(
     model: "Model", prompt: str, corpus: "Text | None", options: dict[str, Any]
-) -> tuple[list[str], list[str]]:
-    """Writes texts until --unique and --novel have left --count of them: all, the kept.
+) -> list[str]:
+    """Writes texts until --unique and --novel have left --count of them.
 
     Text k depends on the seed and k alone, so that a larger --count goes on with the same ones.
     """
@@ -178,11 +181,11 @@ def _picked(
 
     count = options["count"]
     together = min(count, TOGETHER)
-    written: list[str] = []
+    written = 0
     kept: list[str] = []
-    while len(kept) < count and len(written) < MOST_TRIES * count:
-        texts = _texts(model, prompt, range(len(written), len(written) + together), options)
-        written += texts
+    while len(kept) < count and written < MOST_TRIES * count:
+        texts = _texts(model, prompt, range(written, written + together), options)
+        written += len(texts)
         if options["unique"]:
             known = set(kept)
             texts = [text for text in dict.fromkeys(texts) if text not in known]
@@ -192,10 +195,12 @@ def _picked(
         kept += texts
     if len(kept) < count:
         terminal.notice(
-            f"only {len(kept):,} of {count:,} after {len(written):,} tries; a higher --temperature "
+            f"only {len(kept):,} of {count:,} after {written:,} tries; a higher --temperature "
             "or another --seed may give more"
         )
-    return written, kept[:count]
+    elif written > count:
+        terminal.notice(f"picked from {written:,} texts")
+    return kept[:count]
 
 
 def _texts(model: "Model", prompt: str, numbers: range, options: dict[str, Any]) -> list[str]:
@@ -230,7 +235,7 @@ def _print(texts: list[str], options: dict[str, Any], per_line: bool) -> None:
 
     for number, text in enumerate(texts, 1):
         if options["as_json"]:
-            terminal.write_json({"number": number, "text": text})
+            terminal.write_json({"number": number, "text": text, "seed": options["seed"]})
         elif per_line or len(texts) == 1:
             terminal.write(text + "\n", options["raw"])
         else:

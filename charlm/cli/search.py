@@ -22,7 +22,8 @@ def search(checkpoint: str, options: dict[str, Any]) -> None:
     from charlm.cli import terminal
 
     _check(options)
-    model, prompt = load(checkpoint), read_prompt(options)
+    model = load(checkpoint)
+    prompt = read_prompt(model, options)
     found = model.search(
         prompt,
         width=options["beam"],

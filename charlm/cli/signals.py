@@ -69,8 +69,8 @@ class Listener:
 
     def _leave(self, number: int) -> None:
         self._clean()
-        if os.isatty(2):
-            os.write(2, SHOW_CURSOR)
+        if os.isatty(2):  # which shows ^C where the cursor was
+            os.write(2, SHOW_CURSOR + b"\n")
         try:
             os.write(2, f"charlm: stopped by {signal.Signals(number).name}\n".encode())
         finally:

@@ -1,6 +1,5 @@
 """`charlm train`: a text in, a checkpoint out."""
 
-import os
 import shlex
 import time
 from contextlib import ExitStack
@@ -108,14 +107,15 @@ def command(texts: tuple[str, ...], **options: Any) -> None:
       charlm train corpora/names/names.txt --per-line --steps 200 -o names.safetensors
     """
     from charlm.cli.lock import locked, release
+    from charlm.cli.outputs import check_output, output_of
     from charlm.cli.signals import Listener
 
-    output = _output(texts, options)
+    output = output_of(texts, options)
     with ExitStack() as stack:
         listener = click.get_current_context().obj or stack.enter_context(Listener())
         stack.enter_context(locked(output))
         stack.enter_context(listener.leaving(lambda: release(output)))
-        _check_output(output, options)
+        check_output(texts, output, options)
         code = _command(texts, output, listener, options)
     raise SystemExit(code)
 
@@ -127,10 +127,10 @@ def _command(
     from charlm.cli.progress import View
 
     earlier = _earlier(output, options)
-    view = View(quiet=options["quiet"], log=options["log"], more=options["resume"])
+    view = View(quiet=options["quiet"])
     corpus = _corpus(texts, earlier, view, options)
     run = _run(corpus, earlier, options)
-    view.announce(run, str(output), resumed=options["resume"])
+    view.announce(run, str(output), options["log"], resumed=options["resume"])
     saved = _train(run, output, view, listener)
     view.close(run, str(output) if saved else None)
     if not listener.received:
@@ -144,41 +144,13 @@ def _command(
 
 def _resume_command(texts: tuple[str, ...], output: Path, options: dict[str, Any]) -> str:
     """What to type to go on: the same text, read in the same way, into the same file."""
-    context = click.get_current_context()
     words = ["charlm", "train", *texts, "-o", str(output), "--resume"]
-    for parameter in context.command.params:
+    for parameter in click.get_current_context().command.params:
         name = parameter.name or ""
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if given and name in READING:
+        if name in READING and _given(name):
             value = [] if options[name] is True else [str(options[name])]
             words += [parameter.opts[0], *value]
     return shlex.join(words)
-
-
-def _output(texts: tuple[str, ...], options: dict[str, Any]) -> Path:
-    """The file to write, in a folder that is there."""
-    stem = "model" if texts[0] == "-" else Path(os.path.realpath(texts[0])).stem
-    output = Path(options["output"] or f"checkpoints/{stem}.safetensors")
-    if options["resume"] and options["init_from"]:
-        raise OptionError("give --resume or --init-from, not both")
-    if not options["output"]:
-        output.parent.mkdir(exist_ok=True)
-    folder = Path(os.path.realpath(output)).parent
-    if not folder.is_dir():
-        raise OptionError(f"{folder} is not a folder; make it or give another -o")
-    return output
-
-
-def _check_output(output: Path, options: dict[str, Any]) -> None:
-    """Refuses to overwrite by accident; to be called with the output locked."""
-    if output.is_dir():
-        raise OptionError(f"{output} is a folder; give -o a file's name")
-    if output.exists() and not output.is_file():
-        raise OptionError(f"{output} is a device or a pipe; give -o a file's name")
-    if output.exists() and not (options["force"] or options["resume"]):
-        raise OptionError(f"{output} exists; give --force to overwrite it or --resume to go on")
-    if options["resume"] and not output.exists():
-        raise OptionError(f"{output} does not exist; --resume needs the checkpoint to go on from")
 
 
 def _earlier(output: Path, options: dict[str, Any]) -> "Checkpoint | None":
@@ -189,7 +161,30 @@ def _earlier(output: Path, options: dict[str, Any]) -> "Checkpoint | None":
         earlier = load(output)
         _check_same(earlier, options)
         return earlier
-    return load(options["init_from"]) if options["init_from"] else None
+    if not options["init_from"]:
+        return None
+    earlier = load(options["init_from"])
+    _check_tokens(earlier, options)
+    return earlier
+
+
+def _given(name: str) -> bool:
+    """Whether the user gave this option."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.COMMANDLINE
+
+
+def _check_tokens(earlier: "Checkpoint", options: dict[str, Any]) -> None:
+    """Refuses what --init-from has no use for: its tokens stay, and at most new ones join them."""
+    from charlm.corpus import GROWING
+
+    kind, name = earlier.tokenizer.kind, options["init_from"]
+    if _given("tokenizer") and options["tokenizer"] != kind:
+        raise OptionError(f"--tokenizer {options['tokenizer']}: {name} has {kind}; leave it out")
+    for option in ("vocab_size", "min_count"):
+        if _given(option) and kind not in GROWING:
+            flag = "--" + option.replace("_", "-")
+            raise OptionError(f"{flag}: the {kind} of {name} stay as they are; leave it out")
 
 
 def _check_same(earlier: "Checkpoint", options: dict[str, Any]) -> None:
@@ -199,15 +194,9 @@ def _check_same(earlier: "Checkpoint", options: dict[str, Any]) -> None:
     was = {**earlier.model.to_json(), **earlier.training.to_json()}
     was = {name: was[name] for name in was if name in options and name not in LATER}
     was |= {"tokenizer": earlier.tokenizer.kind, "vocab_size": None, "min_count": None}
-    context = click.get_current_context()
     if options["precision"] == "auto":
         del was["precision"]
-    given = [
-        name
-        for name in was
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        and options[name] != was[name]
-    ]
+    given = [name for name in was if _given(name) and options[name] != was[name]]
     if given:
         shown = (
             f"--{name.replace('_', '-')}{f' (here {was[name]})' * (was[name] is not None)}"
@@ -231,32 +220,17 @@ def _corpus(
     )
     for remark in text.notices + (valid.notices if valid else []):
         view.say(remark)
-    tokenizer: Any = options["tokenizer"]
-    per_line = options["per_line"]
-    if earlier is not None and options["resume"]:
-        tokenizer, per_line = earlier.tokenizer, earlier.model.per_line
-    elif earlier is not None:
-        tokenizer = _grown(earlier, text, options)
+    resumed = options["resume"]
     return build_corpus(
         text,
         valid,
-        tokenizer=tokenizer,
+        tokenizer=earlier.tokenizer if earlier else options["tokenizer"],
+        grow=not resumed,
         min_count=options["min_count"],
         vocabulary_size=options["vocab_size"],
         valid_fraction=options["valid_fraction"],
-        per_line=per_line,
+        per_line=earlier.model.per_line if earlier and resumed else options["per_line"],
     )
-
-
-def _grown(earlier: "Checkpoint", text: Any, options: dict[str, Any]) -> Any:
-    """The earlier model's tokenizer with the new text's tokens added."""
-    from charlm.tokenizers import train_tokenizer
-
-    known = earlier.tokenizer
-    if known.kind not in ("characters", "words"):
-        return known
-    new = train_tokenizer(known.kind, text.chunks(), options["min_count"], options["vocab_size"])
-    return known.grown(new)
 
 
 def _run(corpus: "Corpus", earlier: "Checkpoint | None", options: dict[str, Any]) -> "Run":

@@ -4,7 +4,7 @@ Knows models and corpora; knows nothing about how the figures are drawn.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,9 @@ import numpy.typing as npt
 from charlm.api import Model
 from charlm.inference import Array, Ids
 from charlm.novelty import Novelty
-from charlm.sampling import generate, make_sampler
+from charlm.sampling import generate, make_sampler, never_written
 from charlm.text import Text
-from charlm.tokenizers import EOS, UNK
+from charlm.tokenizers import EOS
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,11 +47,12 @@ def write_at(
 def _written(
     model: Model, temperature: float, count: int, length: int, seed: int, corpus: Text | None
 ) -> Written:
-    draw = make_sampler(temperature, forbidden=[UNK])
+    forbidden = never_written(model.tokenizer, model.per_line)
+    draw = make_sampler(temperature, forbidden=forbidden)
     bits: list[Floats] = []
 
     def sampler(logits: Array, uniforms: Floats) -> Ids:
-        bits.append(entropies(logits, temperature))
+        bits.append(entropies(logits, temperature, forbidden))
         return draw(logits, uniforms)
 
     seeds = [[seed, number] for number in range(count)]
@@ -66,15 +67,17 @@ def _written(
     )
 
 
-def entropies(logits: Array, temperature: float) -> Floats:
-    """−Σ p log2 p of softmax(logits / temperature) without <UNK>, one for each row.
+def entropies(logits: Array, temperature: float, forbidden: Collection[int]) -> Floats:
+    """−Σ p log2 p of softmax(logits / temperature) without the forbidden, one for each row.
 
-    >>> entropies(np.zeros((1, 6), np.float32), 1.0).tolist()  # four characters and <EOS>
+    >>> entropies(np.zeros((1, 6), np.float32), 1.0, [1]).tolist()  # four characters and <EOS>
     [2.321928094887362]
     """
     if temperature == 0:
         return np.zeros(len(logits))
-    scaled = np.delete(logits.astype(np.float64), UNK, axis=1) / max(temperature, 1e-300)
+    scaled = np.delete(logits.astype(np.float64), sorted(forbidden), axis=1) / max(
+        temperature, 1e-300
+    )
     scaled -= scaled.max(axis=1, keepdims=True)
     weights = np.exp(scaled)
     total = weights.sum(axis=1)

@@ -38,6 +38,18 @@ def test_the_prompt_from_stdin_keeps_its_line_end(charlm: Any, cat_path: Path) -
     assert out == "The cats\n\n"
 
 
+def test_a_line_from_stdin_is_a_prompt_without_its_end(charlm: Any, name_path: Path) -> None:
+    command = ("sample", name_path, "--seed", 1, "--temperature", 0, "--prompt")
+    assert charlm(*command, "-", input="An\n").out == charlm(*command, "An").out
+    assert "holds a line end" in charlm(*command, "An\nna", code=2).err
+
+
+def test_a_line_is_one_line_however_hot(charlm: Any, name_path: Path) -> None:
+    hot = ("--temperature", 1e300, "--length", 60, "--seed", 1)
+    assert len(charlm("sample", name_path, "--count", 100, *hot).out.splitlines()) == 100
+    assert "\n" not in charlm("sample", name_path, *hot, "--allow-unk").out[:-1]
+
+
 def test_a_prompt_that_is_not_utf8_is_refused_by_its_byte(charlm: Any, cat_path: Path) -> None:
     ran = charlm("sample", cat_path, "--prompt", "-", input=b"The \xff cat", code=1)
     assert ran.out == ""

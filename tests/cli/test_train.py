@@ -212,6 +212,51 @@ def test_init_from_keeps_what_the_other_model_knows(
     assert known < unknown / 2
 
 
+@pytest.mark.parametrize("option", ["-o", "--log"])
+def test_what_is_read_is_never_written_over(charlm: Any, cat_text: str, option: str) -> None:
+    Path("kept.txt").write_text(cat_text)
+    os.link("kept.txt", "same.txt")
+    for name in ("kept.txt", "same.txt"):
+        other = () if option == "-o" else ("-o", "a.safetensors")
+        command = ("train", "kept.txt", option, name, *other, "--force", "--steps", 2, *SMALL)
+        assert f"{option} {name} is the" in charlm(*command, code=2).err
+    assert Path("kept.txt").read_text() == cat_text
+
+
+def test_an_earlier_log_is_kept_until_there_is_a_run(charlm: Any, cat_file: Path) -> None:
+    Path("log").write_text("an earlier run\n")
+    command = ("-o", "a.safetensors", "--log", "log", "--steps", 2, *SMALL)
+    assert "log exists; give --force" in charlm("train", cat_file, *command, code=2).err
+    charlm("train", "missing.txt", *command, "--force", code=1)
+    assert Path("log").read_text() == "an earlier run\n"
+    charlm("train", cat_file, *command, "--force")
+    assert json.loads(Path("log").read_text().splitlines()[-1])["step"] == 2
+
+
+def test_init_from_learns_no_tokens_of_the_validation_text(charlm: Any, cat_text: str) -> None:
+    Path("cats.txt").write_text(cat_text)
+    Path("new.txt").write_text(cat_text * 2 + "ÄÖÜ")
+    charlm("train", "cats.txt", "-o", "a.safetensors", "--steps", 2, *SMALL)
+    charlm(
+        *("train", "new.txt", "-o", "b.safetensors", "--init-from", "a.safetensors"),
+        *("--steps", 2, *SMALL[2:]),
+    )
+    sizes = [
+        described(charlm, name)["tokenizer"]["size"] for name in ("a.safetensors", "b.safetensors")
+    ]
+    assert sizes[0] == sizes[1]
+
+
+def test_init_from_keeps_its_kind_of_tokens(charlm: Any, cat_file: Path) -> None:
+    charlm("train", cat_file, "-o", "a.safetensors", "--tokenizer", "bytes", "--steps", 2, *SMALL)
+    command = ("train", cat_file, "-o", "b.safetensors", "--init-from", "a.safetensors")
+    err = charlm(*command, "--tokenizer", "characters", code=2).err
+    assert "--tokenizer characters: a.safetensors has bytes" in err
+    assert (
+        "--min-count: the bytes of a.safetensors" in charlm(*command, "--min-count", 2, code=2).err
+    )
+
+
 def test_a_folder_that_is_missing_is_known_before_training(charlm: Any, cat_file: Path) -> None:
     ran = charlm("train", cat_file, "-o", "nowhere/m.safetensors", "--steps", 2, code=2)
     assert "nowhere" in ran.err

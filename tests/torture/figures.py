@@ -40,11 +40,15 @@ def random_model(draw: random.Random, number: int) -> Model:
     )
 
 
-def random_text(draw: random.Random, most: int = 60) -> str:
-    """A piece of what the tokenizers were trained on, with something unseen now and then."""
+def random_text(model: Model, draw: random.Random, most: int = 60) -> str:
+    """A piece of what the tokenizers were trained on, with something unseen now and then.
+
+    For a per-line model it is a line.
+    """
     begin = draw.randrange(len(TOKENIZER_TEXT) - most)
     text = TOKENIZER_TEXT[begin : begin + draw.randint(1, most)]
-    return text.replace(draw.choice(text), "Ω", 1) if draw.random() < 0.2 else text
+    text = text.replace(draw.choice(text), "Ω", 1) if draw.random() < 0.2 else text
+    return text.replace("\n", " ") if model.per_line else text
 
 
 def whole(model: Model, text: str) -> Floats:
@@ -61,7 +65,7 @@ def ids_of(model: Model, text: str) -> npt.NDArray[np.intp]:
 
 def streaming(model: Model, draw: random.Random) -> str:
     """Token by token, as `score --per-token` has it; and their sum."""
-    text = random_text(draw)
+    text = random_text(model, draw)
     one = np.array([token.nats for token in model.token_scores(text, eos=False)])
     total = model.score(text, eos=False).log_probability
     return apart(one, whole(model, text)) or apart(
@@ -71,7 +75,7 @@ def streaming(model: Model, draw: random.Random) -> str:
 
 def chunked(model: Model, draw: random.Random) -> str:
     """Cut anywhere, the state carried; and one step after the other."""
-    text = random_text(draw)
+    text = random_text(model, draw)
     ids = ids_of(model, text)
     cuts = sorted(draw.sample(range(1, len(ids)), min(4, len(ids) - 1)))
     for bounds in ([0, *cuts, len(ids) - 1], [*range(len(ids))]):
@@ -88,7 +92,7 @@ def chunked(model: Model, draw: random.Random) -> str:
 
 def batched(model: Model, draw: random.Random) -> str:
     """Many texts at once, in any order."""
-    texts = [random_text(draw) for _ in range(draw.randint(2, 9))]
+    texts = [random_text(model, draw) for _ in range(draw.randint(2, 9))]
     alone = {text: model.score(text, eos=True) for text in texts}
     draw.shuffle(texts)
     together = model.scores(texts, eos=True)
@@ -100,7 +104,7 @@ def batched(model: Model, draw: random.Random) -> str:
 
 def in_torch(model: Model, draw: random.Random) -> str:
     """By the other engine."""
-    text = random_text(draw)
+    text = random_text(model, draw)
     ids, engine = ids_of(model, text), TorchEngine.of(model.checkpoint.model, weights_of(model))
     nats, _ = engine.nats(ids[:-1], ids[1:], engine.initial_state(1))
     return apart(nats[:, 0], whole(model, text))
@@ -112,7 +116,7 @@ def weights_of(model: Model) -> dict[str, npt.NDArray[np.float32]]:
 
 def sums_to_one(model: Model, draw: random.Random) -> str:
     """Of every token that may come next, at every step."""
-    ids = ids_of(model, random_text(draw, 20))
+    ids = ids_of(model, random_text(model, draw, 20))
     size = model.tokenizer.size
     every = np.broadcast_to(np.arange(size), (len(ids), size))
     nats, _ = model.engine.nats(
@@ -124,7 +128,7 @@ def sums_to_one(model: Model, draw: random.Random) -> str:
 
 def evaluation(model: Model, draw: random.Random) -> str:
     """A file is its parts with the state carried or, per line, its lines."""
-    text = "\n".join(random_text(draw).replace("\n", " ") for _ in range(9))
+    text = "\n".join(random_text(model, draw).replace("\n", " ") for _ in range(9))
     found = model.evaluate(text)
     if model.per_line:
         lines = [score.log_probability for score in model.scores(text.split("\n"), eos=True)]
