@@ -2,9 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-import click
-from click.core import ParameterSource
-
+from charlm.cli.belonging import refuse
 from charlm.cli.options import most_tokens, read_prompt
 from charlm.errors import OptionError
 
@@ -43,12 +41,8 @@ def _check(options: dict[str, Any]) -> None:
     """Raises OptionError at options that mean nothing to a search."""
     if not options["beam"]:
         raise OptionError("--length-penalty belongs to --beam K")
-    context = click.get_current_context()
-    for name in (*DRAWING, *COMPARING):
-        if context.get_parameter_source(name) != ParameterSource.DEFAULT:
-            flag = "--" + name.replace("_", "-")
-            why = "draws nothing" if name in DRAWING else "gives each text once, new or not"
-            raise OptionError(f"--beam {why}; leave {flag} away")
+    refuse(DRAWING, "means nothing to --beam, which draws nothing; leave it away")
+    refuse(COMPARING, "means nothing to --beam, which gives each text once; leave it away")
 
 
 def _text(model: "Model", prompt: str, one: "Found") -> str:

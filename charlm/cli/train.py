@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from charlm.cli.options import PATH, device_option, encoding_option, from_fields
-from charlm.config import ModelConfig, TrainConfig
+from charlm.config import TOKENIZERS, ModelConfig, TrainConfig
 from charlm.errors import OptionError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ STARTED = time.monotonic()
 PLANNED_MODEL = ("layers", "hidden_size", "embedding_size", "tie_weights")
 PLANNED_TRAINING = ("batch_size", "bptt", "learning_rate", "weight_decay", "dropout")
 READING = ("encoding", "valid_path", "valid_fraction", "device", "threads", "log", "quiet")
-TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
 
 
 @click.command()

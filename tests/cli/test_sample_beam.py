@@ -73,11 +73,11 @@ def test_the_length_penalty_ranks_by_its_score(charlm: Any, name_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--beam", 2, "--temperature", 1.0), "--beam draws nothing; leave --temperature away"),
-        (("--beam", 2, "--top-k", 3), "leave --top-k away"),
-        (("--beam", 2, "--seed", 3), "leave --seed away"),
-        (("--beam", 2, "--count", 2), "leave --count away"),
-        (("--beam", 2, "--unique"), "leave --unique away"),
+        (("--beam", 2, "--temperature", 1.0), "--temperature means nothing to --beam"),
+        (("--beam", 2, "--top-k", 3), "--top-k means nothing to --beam"),
+        (("--beam", 2, "--seed", 3), "--seed means nothing to --beam"),
+        (("--beam", 2, "--count", 2), "--count means nothing to --beam"),
+        (("--beam", 2, "--unique"), "--unique means nothing to --beam"),
         (("--beam", 0), "--beam"),
         (("--length-penalty", 0.5), "--length-penalty belongs to --beam"),
         (("--beam", 2, "--length-penalty", -1), "--length-penalty: -1 cannot be used"),
