@@ -2,24 +2,34 @@
 
     python -m benchmarks.defaults --text plays --text ptb --minutes 1
 
+What a budget holds is measured: how many steps a second the planned model makes, and the others
+beside it, in turns. All runs then make the steps of that budget, one thread each, as many at a
+time as there are cores: what else the machine does makes them longer and no different.
+
 Every run is written into the results file as soon as it ends and is not repeated while it stands
 there, so that the table can be completed in several sittings; --redo repeats what is chosen (after
-a change of the plan, say). The alternatives are made from what the plan chose in the recorded run.
+a change of the plan, say). The alternatives are made from what was planned in the recorded run.
 """
 
 import datetime
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from benchmarks.commands import best_nats, train
-from benchmarks.harness import CORPORA, Row, described, machine, markdown
+from benchmarks.harness import CORPORA, Row, alternate, described, machine, markdown
 from benchmarks.results import RESULTS, replace
-from charlm.checkpoint import load
+from charlm.corpus import Corpus, build_corpus
+from charlm.planning import Machine, plan
+from charlm.run import begin
+from charlm.text import open_text
 
 FILE = RESULTS / "defaults-grid.json"
 MINUTES = (1.0, 3.0, 10.0)
@@ -40,7 +50,12 @@ ALTERNATIVES = (
     "less dropout",  # − 0.15, where there is any
 )
 WITHIN = 1.01  # of the best alternative's validation
-CHOSEN = ("hidden_size", "learning_rate", "dropout", "batch_size", "bptt", "layers")
+CHOSEN = (
+    *("hidden_size", "layers", "batch_size", "bptt"),
+    *("learning_rate", "dropout", "weight_decay", "precision"),
+)
+RUNS, LEAST = 9, 0.5  # times that a speed is measured, and seconds of one
+IN_STEPS = 0.95  # the share of a budget that goes into steps, start and validations aside
 Cell = dict[str, Any]
 Cells = dict[str, Cell]
 
@@ -154,29 +169,89 @@ def complete(
 
 
 def _complete(grid: Grid, text: str, minutes: float, choices: Sequence[str], redo: bool) -> None:
-    planned = grid.get(text, minutes, PLANNED, [])
-    if planned is None or redo:
-        planned = _train(text, minutes, [])
-        grid.put(text, minutes, PLANNED, planned)
-    for choice, options in alternatives(planned).items():
-        if choice in choices and (redo or grid.get(text, minutes, choice, options) is None):
-            grid.put(text, minutes, choice, _train(text, minutes, options))
+    corpus, machine = _corpus(text), Machine.probe("cpu")
+    planned = None if redo else grid.get(text, minutes, PLANNED, [])
+    if planned is None:
+        planned = _planned(corpus, machine, minutes, [])
+    wanted = {
+        name: options
+        for name, options in {PLANNED: [], **alternatives(planned)}.items()
+        if name in (PLANNED, *choices) and (redo or not grid.get(text, minutes, name, options))
+    }
+    cells = {name: _planned(corpus, machine, minutes, wanted[name]) for name in wanted}
+    if not cells:
+        return
+    _count_steps(corpus, machine, minutes, planned, list(cells.values()))
+    with ThreadPoolExecutor(machine.threads) as pool:
+        nats = pool.map(partial(_train, text), cells.values())
+        for (name, cell), figure in zip(cells.items(), nats, strict=True):
+            grid.put(text, minutes, name, {"nats": figure, **cell})
 
 
-def _train(text: str, minutes: float, more: list[str]) -> Cell:
+def _corpus(text: str) -> Corpus:
     path, options = TEXTS[text]
+    given = dict(zip(options[::2], options[1::2], strict=False))
+    valid = open_text([given["--valid"]]) if "--valid" in given else None
+    return build_corpus(open_text([path]), valid, per_line="--per-line" in options)
+
+
+def _planned(corpus: Corpus, machine: Machine, minutes: float, options: list[str]) -> Cell:
+    """What the plan makes of a budget with these options, as a run without its result."""
+    given = {
+        flag[2:].replace("-", "_"): json.loads(value)
+        for flag, value in zip(options[::2], options[1::2], strict=True)
+    }
+    model, config = plan(
+        corpus.train, corpus.tokenizer.size, machine, {"minutes": minutes, **given}
+    )
+    chosen = {**model.to_json(), **config.to_json()}
+    today = datetime.date.today().isoformat()
+    return {"on": today, "options": options, **{name: chosen[name] for name in CHOSEN}}
+
+
+def _count_steps(
+    corpus: Corpus, machine: Machine, minutes: float, planned: Cell, cells: list[Cell]
+) -> None:
+    """Gives each run the steps of the budget, by speeds measured in turns with the planned one's.
+
+    The planned one has as many as its best speed allows, the others as many more or fewer as
+    their speed is higher or lower in the median.
+    """
+    timed = {_size(cell): _trainer(corpus, machine, cell) for cell in (planned, *cells)}
+    speeds = dict(zip(timed, alternate(RUNS, *timed.values()), strict=True))
+    own = speeds[_size(planned)]
+    steps = planned.setdefault("steps", round(60 * minutes * IN_STEPS * own.high))
+    for cell in cells:
+        cell["steps"] = round(steps * speeds[_size(cell)].median / own.median)
+
+
+def _size(cell: Cell) -> tuple[int, ...]:
+    """What a step's time depends on."""
+    return tuple(cell[name] for name in ("hidden_size", "layers", "batch_size", "bptt"))
+
+
+def _trainer(corpus: Corpus, machine: Machine, cell: Cell) -> Callable[[], float]:
+    """A function that trains on for a while and gives steps a second."""
+    chosen = {name: cell[name] for name in CHOSEN}
+    training = begin(corpus, machine, {**chosen, "steps": 10**8}).training
+    records = training.run()
+
+    def some() -> float:
+        before, begun = training.place["step"], time.perf_counter()
+        while (spent := time.perf_counter() - begun) < LEAST:
+            next(records)
+        return float((training.place["step"] - before) / spent)
+
+    return some
+
+
+def _train(text: str, cell: Cell) -> float:
+    """The best validation of a run with the cell's choices and steps, on one thread."""
+    path, options = TEXTS[text]
+    flags = [f"--{name.replace('_', '-')}={cell[name]}" for name in (*CHOSEN, "steps")]
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "model.safetensors"
-        log = train(path, output, *options, "--minutes", f"{minutes:g}", *more)
-        made = load(output)
-    chosen = {**made.model.to_json(), **made.training.to_json()}
-    return {
-        "nats": best_nats(log),
-        "steps": log[-1]["step"],
-        "on": datetime.date.today().isoformat(),
-        "options": more,
-        **{name: chosen[name] for name in CHOSEN},
-    }
+        return best_nats(train(path, output, *options, *flags, "--threads", "1"))
 
 
 def run_long() -> Iterator[Row]:

@@ -178,10 +178,10 @@ def _training(
 
 
 def _learning_rate(model: ModelConfig) -> float:
-    """Wide layers want smaller steps, and cells with fewer than two gates much smaller ones."""
+    """Very wide layers want smaller steps, and cells with fewer than two gates much smaller ones."""
     if model.cell in ("rnn", "rnn-relu", "gru-simple"):
         return 0.003
-    return round(min(0.01, 0.01 * math.sqrt(384 / model.hidden_size)), 4)
+    return round(min(0.01, 0.01 * math.sqrt(768 / model.hidden_size)), 4)
 
 
 def _dropout(pressure: float) -> float:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import cat_sentences
@@ -372,13 +373,16 @@ def pretend(monkeypatch: pytest.MonkeyPatch, nats: dict[str, float]) -> list[lis
     """Runs that take no time: their nats by their first option; gives the list of those made."""
     made: list[list[str]] = []
 
-    def train(text: str, minutes: float, options: list[str]) -> defaults.Cell:
-        del text, minutes
-        made.append(options)
+    def planned(*told: Any) -> defaults.Cell:
         chosen = {"hidden_size": 96, "learning_rate": 0.01, "dropout": 0.1, "batch_size": 24}
-        figure = nats.get(" ".join(options), 2.0)
-        return {"nats": figure, "options": options, "bptt": 48, "layers": 1, **chosen}
+        return {"options": told[-1], "bptt": 48, "layers": 1, "steps": 9, **chosen}
 
+    def train(_: str, cell: defaults.Cell) -> float:
+        made.append(cell["options"])
+        return nats.get(" ".join(cell["options"]), 2.0)
+
+    monkeypatch.setattr(defaults, "_planned", planned)
+    monkeypatch.setattr(defaults, "_count_steps", lambda *_: None)
     monkeypatch.setattr(defaults, "_train", train)
     return made
 
@@ -388,7 +392,7 @@ def test_the_grid_is_completed_in_several_sittings(
 ) -> None:
     made = pretend(monkeypatch, {"": 1.99, "--hidden-size 144": 1.98})
     (row,) = defaults.complete(grid, ["cats"], [1.0], ["larger", "slower"])
-    assert made == [[], ["--hidden-size", "144"], ["--learning-rate", "0.005"]]
+    assert sorted(made) == [[], ["--hidden-size", "144"], ["--learning-rate", "0.005"]]
     assert "4 runs missing" in row.reference
     assert row.met is None
     again = defaults.Grid(grid.path)  # as another sitting finds it
@@ -418,11 +422,17 @@ def test_a_grid_of_another_machine_is_not_mixed(tmp_path: Path) -> None:
         defaults.Grid(path)
 
 
-def test_a_run_of_the_grid_is_a_training(
-    grid: defaults.Grid, cats: Path, monkeypatch: pytest.MonkeyPatch
+def test_runs_of_the_grid_are_trainings_of_as_many_steps_as_the_budget_holds(
+    grid: defaults.Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(defaults, "TEXTS", {"cats": (cats, ("--hidden-size", "16"))})
-    (row,) = defaults.complete(grid, ["cats"], [0.05], [])
-    assert "1 × 16" in row.measured
-    assert row.ratio == 1.0
-    assert grid.cells["cats, 0.05, planned"]["nats"] > 0
+    monkeypatch.setattr(defaults, "LEAST", 0.01)
+    monkeypatch.setattr(defaults, "RUNS", 1)
+    (row,) = defaults.complete(grid, ["cats"], [0.005], ["larger", "faster"])
+    planned, larger, faster = (
+        grid.cells[f"cats, 0.005, {name}"] for name in ("planned", "larger", "faster")
+    )
+    assert f"1 × {planned['hidden_size']}" in row.measured
+    assert larger["hidden_size"] > planned["hidden_size"] == faster["hidden_size"]
+    assert faster["learning_rate"] == 2 * planned["learning_rate"]
+    assert faster["steps"] == planned["steps"]
+    assert all(cell["nats"] > 0 for cell in (planned, larger, faster))
