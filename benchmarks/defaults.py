@@ -2,9 +2,10 @@
 
     python -m benchmarks.defaults --text plays --text ptb --minutes 1
 
-What a budget holds is measured: how many steps a second the planned model makes, and the others
-beside it, in turns. All runs then make the steps of that budget, one thread each, as many at a
-time as there are cores: what else the machine does makes them longer and no different.
+The planned run makes as many steps as the plan takes the budget to hold on this machine when it is
+quiet, a larger or smaller model fewer or more by its speed, measured in turns with the planned
+one's. Runs have one thread each, as many at a time as there are cores: what else the machine does
+makes them longer and no different.
 
 Every run is written into the results file as soon as it ends and is not repeated while it stands
 there, so that the table can be completed in several sittings; --redo repeats what is chosen (after
@@ -30,6 +31,7 @@ from charlm.corpus import Corpus, build_corpus
 from charlm.planning import Machine, plan
 from charlm.run import begin
 from charlm.text import open_text
+from charlm.windows import windows_of
 
 FILE = RESULTS / "defaults-grid.json"
 MINUTES = (1.0, 3.0, 10.0)
@@ -55,6 +57,7 @@ CHOSEN = (
     *("learning_rate", "dropout", "weight_decay", "precision"),
 )
 RUNS, LEAST = 9, 0.5  # times that a speed is measured, and seconds of one
+PROBES = 5  # of the machine's speed, of which the best counts
 IN_STEPS = 0.95  # the share of a budget that goes into steps, start and validations aside
 Cell = dict[str, Any]
 Cells = dict[str, Cell]
@@ -169,7 +172,8 @@ def complete(
 
 
 def _complete(grid: Grid, text: str, minutes: float, choices: Sequence[str], redo: bool) -> None:
-    corpus, machine = _corpus(text), Machine.probe("cpu")
+    corpus = _corpus(text)
+    machine = max((Machine.probe("cpu") for _ in range(PROBES)), key=lambda probed: probed.rate)
     planned = None if redo else grid.get(text, minutes, PLANNED, [])
     if planned is None:
         planned = _planned(corpus, machine, minutes, [])
@@ -212,17 +216,22 @@ def _planned(corpus: Corpus, machine: Machine, minutes: float, options: list[str
 def _count_steps(
     corpus: Corpus, machine: Machine, minutes: float, planned: Cell, cells: list[Cell]
 ) -> None:
-    """Gives each run the steps of the budget, by speeds measured in turns with the planned one's.
-
-    The planned one has as many as its best speed allows, the others as many more or fewer as
-    their speed is higher or lower in the median.
-    """
+    """Gives each run the steps of the budget, by speeds measured in turns with the planned one's."""
     timed = {_size(cell): _trainer(corpus, machine, cell) for cell in (planned, *cells)}
     speeds = dict(zip(timed, alternate(RUNS, *timed.values()), strict=True))
-    own = speeds[_size(planned)]
-    steps = planned.setdefault("steps", round(60 * minutes * IN_STEPS * own.high))
+    steps = planned.setdefault("steps", _steps(corpus, machine, minutes))
     for cell in cells:
-        cell["steps"] = round(steps * speeds[_size(cell)].median / own.median)
+        cell["steps"] = round(steps * speeds[_size(cell)].median / speeds[_size(planned)].median)
+
+
+def _steps(corpus: Corpus, machine: Machine, minutes: float) -> int:
+    """Of the planned run, by the speed that the plan takes it to have."""
+    run = begin(corpus, machine, {"minutes": minutes})
+    config = run.config
+    windows = windows_of(
+        corpus.train, config.batch_size, config.bptt, config.seed, config.reset_probability
+    )
+    return round(IN_STEPS * run.expected_passes * windows.windows(0))
 
 
 def _size(cell: Cell) -> tuple[int, ...]:
