@@ -216,7 +216,7 @@ def _planned(corpus: Corpus, machine: Machine, minutes: float, options: list[str
 def _count_steps(
     corpus: Corpus, machine: Machine, minutes: float, planned: Cell, cells: list[Cell]
 ) -> None:
-    """Gives each run the steps of the budget, by speeds measured in turns with the planned one's."""
+    """Gives each run the budget's steps, by speeds measured in turns with the planned one's."""
     timed = {_size(cell): _trainer(corpus, machine, cell) for cell in (planned, *cells)}
     speeds = dict(zip(timed, alternate(RUNS, *timed.values()), strict=True))
     steps = planned.setdefault("steps", _steps(corpus, machine, minutes))

@@ -10,7 +10,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, count
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,32 +68,21 @@ class Novelty:
         )
 
     def in_words(self) -> str:
-        """The figures for people, on two or three lines."""
+        """The figures for people, on one to three lines."""
         words = []
         if self.new_lines is not None and self.distinct_lines is not None:
             new, distinct = _percent(self.new_lines), _percent(self.distinct_lines)
             words.append(f"lines: {new} new, {distinct} distinct (of {self.texts:,})")
         shares = [
-            f"of {length} characters: {'no text is so long' if share is None else _percent(share)}"
+            f"of {length} characters: {_percent(share)}"
             for length, share in self.new_spans.items()
+            if share is not None  # as it is where no text is so long
         ]
         copied = f'{len(self.longest):,} characters, "{_short(self.longest)}"'
         words.append(f"longest copied span: {copied if self.longest else 'none'}")
-        words.append(f"new spans {', '.join(shares)}")
+        if shares:
+            words.append(f"new spans {', '.join(shares)}")
         return "\n".join(words)
-
-    def to_json(self) -> dict[str, Any]:
-        """Every figure in full precision, under its name; of the known texts their number."""
-        spans = {f"new_spans_{length}": share for length, share in self.new_spans.items()}
-        return {
-            "texts": self.texts,
-            "longest_copied_characters": len(self.longest),
-            "longest_copied": self.longest,
-            **spans,
-            "new_lines": self.new_lines,
-            "distinct_lines": self.distinct_lines,
-            "known_texts": len(self.known),
-        }
 
 
 def _percent(share: float) -> str:

@@ -178,7 +178,7 @@ def _training(
 
 
 def _learning_rate(model: ModelConfig) -> float:
-    """Very wide layers want smaller steps, and cells with fewer than two gates much smaller ones."""
+    """Very wide layers want smaller steps, cells with fewer than two gates much smaller ones."""
     if model.cell in ("rnn", "rnn-relu", "gru-simple"):
         return 0.003
     return round(min(0.01, 0.01 * math.sqrt(768 / model.hidden_size)), 4)

@@ -1,7 +1,6 @@
 """What is copied is found to the last character, wherever the corpus is cut."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -132,8 +131,7 @@ def test_in_words() -> None:
     assert found.in_words() == (
         "lines: 33.3 % new, 66.7 % distinct (of 3)\n"
         'longest copied span: 10 characters, "Maria Anna"\n'
-        "new spans of 8 characters: 0.0 %, "
-        "of 16 characters: no text is so long, of 32 characters: no text is so long"
+        "new spans of 8 characters: 0.0 %"
     )
     story = "Once upon a time\tthere was\n" * 40
     found = Novelty.of([story], text_of(story), False)
@@ -152,22 +150,7 @@ def test_nearly_all_is_not_shown_as_all() -> None:
 def test_nothing_written(per_line: bool) -> None:
     found = Novelty.of([], text_of("Ada\n"), per_line)
     assert (found.longest, found.new_lines, found.distinct_lines) == ("", None, None)
-    assert found.in_words().startswith("longest copied span: none\n")
+    assert found.in_words() == "longest copied span: none"
     found = Novelty.of(["", ""], text_of("Ada\n"), per_line)
     assert found.known == {""}
     assert found.new_spans == {8: None, 16: None, 32: None}
-
-
-def test_json_has_every_figure() -> None:
-    found = Novelty.of(["Maria\nAnna"], text_of("Mia\nMaria"), False)
-    assert json.loads(json.dumps(found.to_json())) == {
-        "texts": 1,
-        "longest_copied_characters": 5,
-        "longest_copied": "Maria",
-        "new_spans_8": 1.0,
-        "new_spans_16": None,
-        "new_spans_32": None,
-        "new_lines": None,
-        "distinct_lines": None,
-        "known_texts": 0,
-    }

@@ -1,6 +1,7 @@
 """What `charlm train` shows: a few live lines on a terminal, plain lines elsewhere."""
 
 import json
+import shutil
 import sys
 import time
 from contextlib import suppress
@@ -101,7 +102,7 @@ class View:
         self.say(f"saved {output}{figure}")
 
     def _lines(self, run: "Run", progress: "Progress") -> list["Spans"]:
-        """The live block, for 80 columns: a bar, three columns of figures, a curve, a sample."""
+        """The live block: a bar, figures in three columns (narrow: two), a curve, a sample."""
         bits = run.bits_per_character
         rate = progress.tokens_per_second / run.about["tokens_per_character"]
         best = None if progress.best_nats is None else progress.best_nats * bits
@@ -124,10 +125,13 @@ class View:
         ]
         left = f"{duration(progress.seconds_left)} left"
         figures = f"  {_percent(progress.fraction):>5}  {left:>12}  {rate:>10,.0f} characters/s"
+        room = shutil.get_terminal_size().columns - 1
+        columns = 3 if room >= sum(map(sum, WIDTHS)) else 2
+        curve = terminal.sparkline(self._valid, min(SAMPLE_LENGTH, room - 11))
         return [
-            [(terminal.bar(progress.fraction, 34), NAME), (figures, "")],
-            *(_row(labels, values) for labels, values in zip(LABELS, rows, strict=True)),
-            [("curve      ", NAME), (terminal.sparkline(self._valid, SAMPLE_LENGTH), "")],
+            [(terminal.bar(progress.fraction, min(34, room - len(figures))), NAME), (figures, "")],
+            *(_row(LABELS[k][:columns], rows[k]) for k in range(len(LABELS))),
+            [("curve      ", NAME), (curve, "")],
             [("sample     ", NAME), (self._sample, "")],
         ]
 
@@ -139,13 +143,14 @@ LABELS = [
 ]
 
 
+WIDTHS = [(11, 12), (11, 19), (14, 10)]  # of each column's labels and figures
+
+
 def _row(labels: tuple[str, ...], values: tuple[str, ...]) -> "Spans":
-    """Three labels and their figures, each column of one width."""
+    """Labels and their figures."""
     spans = []
-    for label, value, label_width, width in zip(
-        labels, values, (11, 11, 14), (9, 16, 7), strict=True
-    ):
-        spans += [(f"{label:<{label_width}}", NAME), (f"{value:>{width}}   ", "")]
+    for label, value, (left, right) in zip(labels, values, WIDTHS, strict=False):
+        spans += [(f"{label:<{left}}", NAME), (f"{value:>{right - 3}}   ", "")]
     return spans
 
 
