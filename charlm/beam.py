@@ -7,14 +7,11 @@ import dataclasses
 from collections.abc import Collection
 
 import numpy as np
-import numpy.typing as npt
 
 from charlm.errors import OptionError
-from charlm.inference import Array, Engine, Ids, State
+from charlm.inference import Array, Engine, Exact, Ids, State, ln_softmax
 from charlm.sampling import read_prompt
 from charlm.tokenizers import EOS
-
-Exact = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +57,7 @@ def beam_search(
     ended: list[Found] = []
     going = [Found((), False, 0.0, 0.0)]
     for n in range(1, length + 1):
-        totals = np.array([[one.log_probability] for one in going]) + _ln_softmax(logits)
+        totals = np.array([[one.log_probability] for one in going]) + ln_softmax(logits)
         totals[:, never] = -np.inf
         penalty = ((5 + n) / 6) ** length_penalty
         rows, tokens = _best(totals, width)
@@ -76,14 +73,6 @@ def beam_search(
             break
         logits, state = _step(engine, going, [row for one, row in pool if not one.ended], state)
     return sorted([*ended, *going], key=lambda one: -one.score)
-
-
-def _ln_softmax(logits: Array) -> Exact:
-    """ln P of every token, (sequences, vocabulary)."""
-    exact: Exact = logits.astype(np.float64)
-    exact -= exact.max(axis=1, keepdims=True)
-    exact -= np.log(np.exp(exact).sum(axis=1, keepdims=True))
-    return exact
 
 
 def _best(totals: Exact, count: int) -> tuple[Ids, Ids]:

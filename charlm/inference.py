@@ -15,6 +15,7 @@ from charlm.steps import Array as Array
 from charlm.steps import Layer, product
 
 Ids = npt.NDArray[np.integer[Any]]
+Exact = npt.NDArray[np.float64]
 State = list[tuple[Any, ...]]  # a layer each: an LSTM's (a, c), else one vector; (batch, hidden)
 
 
@@ -35,6 +36,14 @@ class Engine(Protocol):
 
     def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         """−ln P(target) of each target (time, batch) after the tokens before it, and the state."""
+
+
+def ln_softmax(logits: Array) -> Exact:
+    """ln P of every token, in double precision: logits less the logarithm of their exps' sum."""
+    exact: Exact = logits.astype(np.float64)
+    exact -= exact.max(axis=-1, keepdims=True)
+    exact -= np.log(np.exp(exact).sum(axis=-1, keepdims=True))
+    return exact
 
 
 class NumpyEngine:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.corpus import Tokens, places_of
-from charlm.inference import Array, Engine, Ids, State
+from charlm.inference import Array, Engine, Ids, State, ln_softmax
 from charlm.sequences import WINDOW, sequence_nats
 from charlm.tokenizers import EOS, UNK, Tokenizer
 
@@ -262,6 +262,4 @@ def _log_probabilities(engine: Engine, ids: Ids) -> Iterable[npt.NDArray[np.floa
     state = engine.initial_state(1)
     for at in range(0, len(ids) - 1, WINDOW):
         logits, state = engine.logits(ids[at : min(at + WINDOW, len(ids) - 1), None], state)
-        exact = logits[:, 0].astype(np.float64)
-        exact -= exact.max(axis=1, keepdims=True)
-        yield from exact - np.log(np.exp(exact).sum(axis=1, keepdims=True))
+        yield from ln_softmax(logits[:, 0])

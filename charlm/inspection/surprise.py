@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charlm.inference import Engine, Ids
+from charlm.inference import Engine, Ids, ln_softmax
 from charlm.inspection.colours import Colour, hexadecimal, ink, sequential
 from charlm.inspection.passage import Passage
 from charlm.scoring import Score, TokenScore
@@ -53,10 +53,7 @@ def _windows(engine: Engine, ids: Ids) -> Iterable[tuple[Floats, Ids]]:
         for at in range(begin, end, WINDOW):
             stop = min(at + WINDOW, end)
             logits, state = engine.logits(ids[at:stop, None], state)
-            exact = logits[:, 0].astype(np.float64)
-            exact -= exact.max(axis=1, keepdims=True)
-            exact -= np.log(np.exp(exact).sum(axis=1, keepdims=True))
-            yield exact, ids[at + 1 : stop + 1]
+            yield ln_softmax(logits[:, 0]), ids[at + 1 : stop + 1]
 
 
 def _expected(
