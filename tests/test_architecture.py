@@ -20,6 +20,7 @@ FLOORS = {
     "": 0,  # charlm itself: its version; the public names are imported on first use
     "errors": 0,
     "config": 0,
+    "figures": 0,
     "memory": 0,
     "devices": 1,
     "sources": 1,
@@ -53,6 +54,7 @@ FLOORS = {
     "planning": 3,
     "probing": 3,
     "stepping": 3,
+    "summary": 3,
     "training": 3,
     "api": 4,
     "run": 4,

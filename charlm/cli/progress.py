@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from charlm.cli import terminal
-from charlm.cli.terminal import NAME, duration
+from charlm.cli.terminal import NAME
+from charlm.figures import bar, duration, perplexity, sparkline
 
 if TYPE_CHECKING:
     from charlm.cli.terminal import Spans
@@ -118,7 +119,7 @@ class View:
                 _percent(progress.clipped),
             ),
             (
-                terminal.perplexity(progress.best_nats),
+                perplexity(progress.best_nats),
                 _bits(best),
                 f"{progress.learning_rate:.1e}",
             ),
@@ -127,9 +128,9 @@ class View:
         figures = f"  {_percent(progress.fraction):>5}  {left:>12}  {rate:>10,.0f} characters/s"
         room = shutil.get_terminal_size().columns - 1
         columns = 3 if room >= sum(map(sum, WIDTHS)) else 2
-        curve = terminal.sparkline(self._valid, min(SAMPLE_LENGTH, room - 11))
+        curve = sparkline(self._valid, min(SAMPLE_LENGTH, room - 11))
         return [
-            [(terminal.bar(progress.fraction, min(34, room - len(figures))), NAME), (figures, "")],
+            [(bar(progress.fraction, min(34, room - len(figures))), NAME), (figures, "")],
             *(_row(LABELS[k][:columns], rows[k]) for k in range(len(LABELS))),
             [("curve      ", NAME), (curve, "")],
             [("sample     ", NAME), (self._sample, "")],

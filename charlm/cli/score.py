@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from charlm import figures
 from charlm.cli import terminal
 from charlm.cli.belonging import refuse
 from charlm.cli.files import looks_like_a_file
@@ -189,7 +190,7 @@ NARROW = (0, 2, 6)  # those of them that a narrow terminal has room for
 def _figures(score: "Score") -> list[str]:
     return [
         f"{score.log_probability + 0.0:.3f}",
-        terminal.probability(score.log10_probability),
+        figures.probability(score.log10_probability),
         f"{score.bits_per_character:.4f}",
         f"{score.perplexity:.3f}",
         f"{score.tokens:,}",
@@ -267,7 +268,7 @@ def _show_line(number: int, text: str, score: "Score", as_json: bool) -> None:
     elif sys.stdout.isatty():
         _show_columns(f"{number:,}", ln_p, bits, text)
     else:
-        p = terminal.scientific(score.log10_probability)
+        p = figures.scientific(score.log10_probability)
         row = (str(number), ln_p, p, bits, perplexity, tokens, unseen, text)
         terminal.write("\t".join(row) + "\n")
 

@@ -5,7 +5,6 @@ with its control characters made visible, and a pipe byte for byte, as UTF-8.
 """
 
 import json
-import math
 import os
 import shutil
 import sys
@@ -13,6 +12,8 @@ import time
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
+
+from charlm.figures import bar, duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -159,55 +160,6 @@ def _print_trimmed(table: Any, stream: TextIO) -> None:
     lines = captured.get().split("\n")
     stream.write("\n".join(line.rstrip(" ") for line in lines))
     stream.flush()
-
-
-def probability(log10: float) -> str:
-    """A probability from its decimal logarithm: 0.0123, 3.1e-07 or 10^-57.3."""
-    if log10 < -30:
-        return f"10^{log10:.1f}"
-    return f"{10**log10:.3g}"
-
-
-def scientific(log10: float) -> str:
-    """The same for programs: 1.2300e-02, 4.7863e-119, also what no float can hold."""
-    from decimal import Decimal
-
-    return f"{Decimal(10) ** Decimal(log10):.4e}"
-
-
-SPARKS = "▁▂▃▄▅▆▇█"
-
-
-def sparkline(values: Sequence[float], width: int = 60) -> str:
-    """A small curve, a character a value; of more than `width` (2 or more) every few are shown."""
-    if not values:
-        return ""
-    step = max(1, math.ceil((len(values) - 1) / (width - 1)))  # between the first and the last
-    shown = [*values[:-1:step], values[-1]]
-    low, high = min(shown), max(shown)
-    scale = (len(SPARKS) - 1) / (high - low) if high > low else 0.0
-    return "".join(SPARKS[round((value - low) * scale)] for value in shown)
-
-
-def duration(seconds: float) -> str:
-    """42 s, 3:05 or 2:10:00."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def perplexity(nats: float | None) -> str:
-    """exp(nats) as a short number, – where there is none."""
-    return "–" if nats is None else f"{math.exp(min(nats, 50)):,.2f}"
-
-
-def bar(fraction: float, width: int = 20) -> str:
-    """How much is done, as a bar."""
-    full = round(min(max(fraction, 0.0), 1.0) * width)
-    return "━" * full + "╌" * (width - full)
 
 
 Spans = Sequence[tuple[str, str]]  # pieces of one line, each with its style

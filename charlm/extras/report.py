@@ -5,7 +5,6 @@ knows nothing about HTML or terminals.
 """
 
 import dataclasses
-import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +25,7 @@ from charlm.gradients import Flow, flow, network, windows
 from charlm.inference import Ids
 from charlm.inspection.gates import GATES_OF, Saturation, saturation
 from charlm.scoring import Watch, evaluate
+from charlm.summary import summary
 from charlm.text import text_of
 from charlm.tokenizers import UNK
 
@@ -101,7 +101,7 @@ def make(
     return Report(
         name=name,
         corpus=model.checkpoint.corpus["name"],
-        summary=_summary(model),
+        summary=[(name.capitalize(), words) for name, words in summary(model.checkpoint)],
         learning=_learning(model, name),
         evaluation=evaluation,
         written=written,
@@ -192,44 +192,6 @@ def _learning(model: Model, name: str) -> Chart | None:
             Line("validation", run.points("valid_nats", scale=run.bits)),
         ],
     )
-
-
-def _summary(model: Model) -> list[tuple[str, str]]:
-    """The model, its corpus and its training, in names and words."""
-    checkpoint = model.checkpoint
-    config, corpus, training = checkpoint.model, checkpoint.corpus, checkpoint.training
-    rows = [
-        (
-            "Model",
-            f"{config.layers} × {config.hidden_size} {config.cell}, embedding "
-            f"{config.embedding_size}{' (tied)' if config.tie_weights else ''}, "
-            f"{config.parameters:,} parameters",
-        ),
-        ("Tokens", f"{checkpoint.tokenizer.kind}, {checkpoint.tokenizer.size:,} of them"),
-        ("Sequences", "each line is one" if config.per_line else "the whole text is one"),
-        (
-            "Corpus",
-            f"{corpus['name']}: {corpus['train_characters']:,} characters to train on, "
-            f"{corpus['valid_characters']:,} to validate on",
-        ),
-        (
-            "Training",
-            f"AdamW, peak rate {training.learning_rate:g}, batch {training.batch_size}, BPTT "
-            f"{training.bptt}, dropout {training.dropout:g}, clip {training.clip:g}, seed "
-            f"{training.seed}, {training.precision}",
-        ),
-    ]
-    if checkpoint.trained:
-        words, seconds = checkpoint.trained
-        rows.append(("Trained", f"{words}, {seconds:,.0f} s"))
-    if checkpoint.history:
-        best = min(checkpoint.history, key=lambda record: record["valid_nats"])
-        bits = best["valid_nats"] * corpus["tokens_per_character"] / math.log(2)
-        rows.append(
-            ("Best", f"{bits:.4f} bits per character in validation, at step {best['step']:,}")
-        )
-    versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
-    return [*rows, *([("Made with", versions)] if versions else [])]
 
 
 def check_characters(characters: int) -> None:

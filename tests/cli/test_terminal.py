@@ -10,6 +10,7 @@ import pyte
 import pytest
 
 from charlm.cli import terminal
+from charlm.figures import sparkline
 
 CONTROLS = [chr(code) for code in (*range(32), *range(127, 160))]
 SEQUENCES = [
@@ -210,6 +211,6 @@ def test_raw_lets_everything_through(screen: Screen) -> None:
 
 @pytest.mark.parametrize("values", [0, 1, 2, 59, 60, 61, 120, 121, 180, 1000])
 def test_a_curve_is_never_wider_than_it_may_be(values: int) -> None:
-    curve = terminal.sparkline(range(values), 60)
+    curve = sparkline(range(values), 60)
     assert min(values, 30) <= len(curve) <= 60
     assert values < 2 or (curve[0], curve[-1]) == ("▁", "█")

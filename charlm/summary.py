@@ -1,0 +1,58 @@
+"""What a checkpoint is, in names and words: its model, its text and its training."""
+
+import math
+
+from charlm.checkpoint import Checkpoint
+from charlm.figures import duration, sparkline
+
+
+def summary(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+    """Names and values, what is not known left out."""
+    model, corpus, training = checkpoint.model, checkpoint.corpus, checkpoint.training
+    rows = [
+        (
+            "model",
+            f"{model.layers} × {model.hidden_size} {model.cell.upper()}, embedding "
+            f"{model.embedding_size}{' (tied)' if model.tie_weights else ''}, "
+            f"{model.parameters:,} parameters",
+        ),
+        ("tokenizer", f"{checkpoint.tokenizer.kind}, {checkpoint.tokenizer.size:,} tokens"),
+        ("sequences", "each line is one" if model.per_line else "the whole text is one"),
+        (
+            "corpus",
+            f"{corpus['name']}, {corpus['train_characters']:,} characters to train on, "
+            f"{corpus['valid_characters']:,} to validate on",
+        ),
+        (
+            "training",
+            f"AdamW, peak rate {training.learning_rate:g}, batch {training.batch_size}, BPTT "
+            f"{training.bptt}, dropout {training.dropout:g}, decay {training.weight_decay:g}, clip "
+            f"{training.clip:g}, seed {training.seed}, {training.precision}",
+        ),
+    ]
+    if checkpoint.trained:
+        words, seconds = checkpoint.trained
+        rows.append(("trained", f"{words}, {duration(seconds)}"))
+    if checkpoint.history:
+        rows += _validations(checkpoint)
+    versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
+    return [*rows, ("versions", versions)]
+
+
+def _validations(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+    """The best one, and their curve."""
+    ratio = checkpoint.corpus["tokens_per_character"] / math.log(2)
+    best = min(checkpoint.history, key=lambda record: record["valid_nats"])
+    values = [record["valid_nats"] for record in checkpoint.history]
+    return [
+        (
+            "best",
+            f"{best['valid_nats'] * ratio:.4f} bits per character in validation "
+            f"({best['valid_nats']:.4f} nats per token) at step {best['step']:,}",
+        ),
+        (
+            "validation",
+            f"{sparkline(values, 40)}  from {values[0] * ratio:.2f} to "
+            f"{values[-1] * ratio:.2f} bits",
+        ),
+    ]
