@@ -4,12 +4,22 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.growth import Curve, report
 from benchmarks.harness import Row, alternate
 from benchmarks.results import RESULTS
-from benchmarks.trainer import FORWARD_AND_BACKWARD, LEAST, network, operations, trainer
+from benchmarks.trainer import (
+    FORWARD_AND_BACKWARD,
+    LEAST,
+    VOCABULARY,
+    network,
+    operations,
+    trainer,
+)
 from charlm.config import ModelConfig
-from charlm.planning import Machine
+from charlm.corpus import Tokens
+from charlm.planning import TYPICAL_MINUTES, Machine, plan
 
 Axes = Mapping[str, Sequence[int]]
 
@@ -41,7 +51,12 @@ LONG_AXES: Axes = {
     "batch": (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
     "bptt": (4, 8, 16, 32, 64, 128, 256, 512, 1024),
 }
-NAMES = {"hidden": "hidden size", "layers": "layers", "batch": "batch", "bptt": "BPTT"}
+NAMES = {
+    "hidden": "hidden size in planned windows",
+    "layers": "layers",
+    "batch": "batch",
+    "bptt": "BPTT",
+}
 TITLE = "training time per character"
 
 
@@ -59,6 +74,14 @@ def run_long(
     yield from _run(axes, runs, least, "time-growth-long", folder)
 
 
+def _with_planned_window(point: Point, machine: Machine) -> Point:
+    """With the batch and BPTT that charlm itself gives a layer so wide."""
+    text = Tokens(np.zeros(10**6, np.uint8), 10**6, 10**6, per_line=False)
+    chosen = {"hidden_size": point.hidden, "minutes": TYPICAL_MINUTES}
+    _, config = plan(text, VOCABULARY, machine, chosen)
+    return dataclasses.replace(point, batch=config.batch_size, bptt=config.bptt)
+
+
 def _run(axes: Axes, runs: int, least: float, name: str, folder: Path) -> Iterator[Row]:
     machine = Machine.probe("cpu")
 
@@ -69,6 +92,8 @@ def _run(axes: Axes, runs: int, least: float, name: str, folder: Path) -> Iterat
 
     def curve(axis: str, values: Sequence[int]) -> Curve:
         points = [dataclasses.replace(Point(), **{axis: value}) for value in values]
+        if axis == "hidden":
+            points = [_with_planned_window(point, machine) for point in points]
         measured = alternate(runs, *map(time_of, points))
         work = [FORWARD_AND_BACKWARD * operations(point.model) for point in points]
         return Curve(TITLE, "µs", NAMES[axis], values, measured, work, "operations a character")
