@@ -284,14 +284,15 @@ def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[st
         _check(model, [sentence], options)
         if ask_next:
             tokens = model.next_tokens(sentence.text, given=given)
+            heading, sums = "likeliest next", {}
         else:
             tokens = model.token_scores(sentence.text, given=given, eos=options["eos"])
+            nats = sum(token.nats for token in tokens)
+            heading = f"{len(tokens):,} tokens, {nats / math.log(2):.3f} bits, ln P {-nats:.3f}"
+            sums = {"log_probability": -nats}
         if options["as_json"]:
-            name = "next" if ask_next else "tokens"
-            terminal.write_json({"text": sentence.text, name: records(tokens)})
+            each = {"next" if ask_next else "tokens": records(tokens)}
+            terminal.write_json({"text": sentence.text} | sums | each)
             continue
-        nats = sum(token.nats for token in tokens)
-        summary = f"{len(tokens):,} tokens, {nats / math.log(2):.3f} bits, ln P {-nats:.3f}"
-        heading = "likeliest next" if ask_next else summary
         terminal.write(f"{_on_one_line(sentence.name)}: {heading}\n\n")
         show(tokens)
