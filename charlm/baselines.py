@@ -26,7 +26,7 @@ def baselines(text: Text, per_line: bool) -> dict[str, float]:
     shares = [count / total for count in counts.values()]
     return {
         "uniform over its characters": math.log2(len(counts)),
-        "character counts": -sum(share * math.log2(share) for share in shares),
+        "character counts": sum(share * math.log2(1 / share) for share in shares),
         "bz2": _compressed(read(), bz2.BZ2Compressor(9)) / total,
         "xz": _compressed(read(), lzma.LZMACompressor(preset=6)) / total,
     }

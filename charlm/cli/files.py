@@ -44,9 +44,12 @@ def looks_like_a_file(text: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES or os.path.isdir(folder)
 
 
-def output_file(options: dict[str, Any]) -> Path:
-    """The -o FILE; that it can be written is known before anything else is done."""
+def output_file(options: dict[str, Any], *read: str | None) -> Path:
+    """The -o FILE, none of those to be read; that it can be written is known before all else."""
     output = Path(options["output"])
+    for path in filter(None, read):
+        if same_file(output, path):
+            raise OptionError(f"-o {output} is {path}, which is to be read; give another -o")
     if output.is_dir():
         raise OptionError(f"{output} is a folder; give -o a file's name")
     if output.exists() and not options["force"]:
@@ -54,6 +57,13 @@ def output_file(options: dict[str, Any]) -> Path:
     if not output.parent.is_dir():
         raise OptionError(f"{output.parent} is not a folder; make it or give another -o")
     return output
+
+
+def same_file(a: Path, b: str | Path) -> bool:
+    """Whether two paths are, or would be, one file."""
+    return os.path.realpath(a) == os.path.realpath(b) or (
+        os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)
+    )
 
 
 def picture_file(options: dict[str, Any]) -> Path:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from charlm.cli.files import same_file
 from charlm.errors import OptionError
 
 
@@ -26,10 +27,10 @@ def check_output(texts: tuple[str, ...], output: Path, options: dict[str, Any]) 
     log = options["log"] and Path(options["log"])
     read = [path for path in (*texts, options["valid_path"]) if path]
     for other in read:
-        if _same_file(output, other):
+        if same_file(output, other):
             raise OptionError(f"-o {output} is the text {other}; give another -o")
     for other in (*read, options["init_from"], output):
-        if log and other and _same_file(log, other):
+        if log and other and same_file(log, other):
             raise OptionError(f"--log {log} is the same file as {other}; give another --log")
     _check_checkpoint(output, options)
     if log and log.is_file() and not (options["force"] or options["resume"]):
@@ -45,9 +46,3 @@ def _check_checkpoint(output: Path, options: dict[str, Any]) -> None:
         raise OptionError(f"{output} exists; give --force to overwrite it or --resume to go on")
     if options["resume"] and not output.exists():
         raise OptionError(f"{output} does not exist; --resume needs the checkpoint to go on from")
-
-
-def _same_file(a: Path, b: str | Path) -> bool:
-    return os.path.realpath(a) == os.path.realpath(b) or (
-        os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)
-    )

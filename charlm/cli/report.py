@@ -59,7 +59,7 @@ def command(checkpoint: str, text: str | None, **options: Any) -> None:
     from charlm.cli.files import output_file
     from charlm.extras import check_installed
 
-    output = output_file(options)
+    output = output_file(options, checkpoint, text, options["corpus"])
     check_installed("jinja2", "report")
     from charlm.api import load
     from charlm.atomic import replace
@@ -94,13 +94,11 @@ def command(checkpoint: str, text: str | None, **options: Any) -> None:
 
 def _subject(model: "Model", text: str, options: dict[str, Any]) -> tuple[str, str]:
     """What is to be read, in words and itself; refuses what the model never saw."""
-    from itertools import islice
-
     from charlm.cli.files import text_argument
+    from charlm.extras.origin import first_of
 
     found = text_argument(text, options["encoding"])
-    wanted = options["characters"]
-    whole = "".join(islice(found.chunks(), 1 + wanted // 2**19))[:wanted]
+    whole = first_of(found.chunks(), options["characters"])
     model.encode(whole, on_unknown=options["on_unknown"])
     if found.characters > len(whole):
         return f"{found.name}, its first {len(whole):,} of {found.characters:,} characters", whole

@@ -77,7 +77,15 @@ def write(text: str, raw: bool = False) -> None:
 
 def write_json(record: Mapping[str, Any]) -> None:
     """One JSON object on one line of stdout."""
-    sys.stdout.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(json_of(record) + "\n")
+
+
+def json_of(value: Any) -> str:
+    """JSON on one line, in which what could act on a terminal is escaped, which changes nothing."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def notice(text: str) -> None:

@@ -1,6 +1,5 @@
 """What the views of `charlm inspect` share: columns, JSON in a stream, where a token stands."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
@@ -23,10 +22,11 @@ def columns(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 def stream_json(head: dict[str, Any], name: str, records: Iterable[dict[str, Any]]) -> None:
     """One JSON object on a line: the head, and under `name` a list that is never held whole."""
-    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     commas = chain([""], repeat(", "))
-    items = (comma + encode(record) for comma, record in zip(commas, records, strict=False))
-    _write(chain([f'{encode(head)[:-1]}, "{name}": ['], items, ["]}\n"]))
+    items = (
+        comma + terminal.json_of(record) for comma, record in zip(commas, records, strict=False)
+    )
+    _write(chain([f'{terminal.json_of(head)[:-1]}, "{name}": ['], items, ["]}\n"]))
 
 
 def _write(texts: Iterator[str]) -> None:

@@ -91,7 +91,7 @@ def valid_text(origin: Origin, checkpoint: Checkpoint, characters: int) -> str:
         held = lines_where(
             origin.text.line_chunks(), lambda line: line % VALID_EVERY == VALID_EVERY - 1
         )
-        return _first(held, characters)
+        return first_of(held, characters)
     share = checkpoint.corpus["valid_characters"] / max(
         1, checkpoint.corpus["train_characters"] + checkpoint.corpus["valid_characters"]
     )
@@ -100,12 +100,12 @@ def valid_text(origin: Origin, checkpoint: Checkpoint, characters: int) -> str:
     for document in origin.text.documents:
         start = max(0, begin - at)
         if start < document.characters:
-            pieces.append(_first(document.chunks(start), characters))
+            pieces.append(first_of(document.chunks(start), characters))
         at += document.characters
     return "".join(pieces)[:characters]
 
 
-def _first(pieces: Iterator[str], characters: int) -> str:
+def first_of(pieces: Iterator[str], characters: int) -> str:
     """The first characters of a text in pieces."""
     found, length = [], 0
     for piece in pieces:

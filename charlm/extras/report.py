@@ -153,7 +153,9 @@ def _evaluation(model: Model, origin: Origin | None, subject: str, reading: Read
         tokens = tokenize([pieces], model.tokenizer, model.per_line)
         engine = TorchEngine.of(model.checkpoint.model, model.checkpoint.weights)
         bits = evaluate(engine, tokens, STREAMS).bits_per_character
-        of = f"the validation text ({text.characters:,} characters)"
+        known = model.checkpoint.corpus["valid_characters"]
+        part = f"the first {text.characters:,} characters of " if text.characters < known else ""
+        of = f"{part}the validation text ({known:,} characters)"
     else:
         text = text_of(subject)
         bits = reading.bits / max(1, len(reading.passage.text))

@@ -101,3 +101,22 @@ def test_without_jinja2_one_line_says_how_to_get_it(
         "charlm: this needs jinja2, which is not installed; "
         "get it with: pip install '.[report]', in charlm's folder\n"
     )
+
+
+def test_what_is_read_is_never_written_over(charlm: Any, cat_path: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("The cat was full.\n")
+    for output in (text, cat_path):
+        err = charlm("report", cat_path, text, "-o", output, "--force", code=2).err
+        assert "which is to be read" in err
+    assert text.read_text() == "The cat was full.\n"
+
+
+def test_a_text_in_many_files_is_read_as_far_as_asked(
+    charlm: Any, cat_path: Path, tmp_path: Path
+) -> None:
+    (folder := tmp_path / "d").mkdir()
+    for name in "ab":
+        (folder / f"{name}.txt").write_text("The cat was full.\n")
+    err = charlm("report", cat_path, folder, "-o", tmp_path / "r.html").err
+    assert "read 2 files\n" in err

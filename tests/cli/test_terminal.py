@@ -1,6 +1,7 @@
 """Whatever a model or a file holds, a terminal shows it and does nothing else, as pyte sees it."""
 
 import io
+import json
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -214,3 +215,11 @@ def test_a_curve_is_never_wider_than_it_may_be(values: int) -> None:
     curve = sparkline(range(values), 60)
     assert min(values, 30) <= len(curve) <= 60
     assert values < 2 or (curve[0], curve[-1]) == ("▁", "█")
+
+
+def test_json_says_the_same_and_acts_on_nothing() -> None:
+    record = {"text": "é\u202e\x9b31m\x7f \U000e0001 ひ\ud800"}
+    written = terminal.json_of(record)
+    assert written.isprintable()
+    assert "é" in written
+    assert json.loads(written) == record
