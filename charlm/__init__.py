@@ -35,6 +35,10 @@ _HOMES = {
 __all__ = ["CharlmError", "Model", "ModelConfig", "TrainConfig", "__version__", "load"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'charlm' has no attribute {name!r}")

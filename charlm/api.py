@@ -208,6 +208,7 @@ class Model:
         >>> len(model.next_tokens("The ", count=3))
         3
         """
+        self._check_lines([given, text])
         return scoring.next_tokens(self.engine, self.tokenizer, text, count, given=given)
 
     def evaluate(

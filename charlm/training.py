@@ -26,6 +26,7 @@ from charlm.windows import windows_of
 
 VALIDATIONS = 40  # at most, in a run
 VALIDATION_COST = 0.03  # at most this share of a time budget
+VALIDATED = 2.0  # tokens, at most, for each one that is trained on, where steps or epochs are given
 MOST_FAILURES = 3
 ADVICE = "try a lower --learning-rate or a lower --clip"
 REPORT_SECONDS = 0.2
@@ -57,6 +58,7 @@ class Training:
         self._windows = windows_of(
             corpus.train, config.batch_size, config.bptt, config.seed, config.reset_probability
         )
+        self._train_events = corpus.train.events
         self._validation = Validation(corpus.valid)
         self.ahead = 1 if self._device.type == "cpu" else UNSEEN
         self._stepper = Stepper(model, self._optimiser, config)
@@ -70,12 +72,13 @@ class Training:
             "training_from": time.monotonic() - self._began,
             "best_nats": None,
             "validations_since_best": 0,
-            "next_validation": 1 / VALIDATIONS,
+            "next_validation": 1.0,
             "validation_seconds": 0.0,
             "failures": 0,
             "tokens": 0,  # these two: since the last validation
             "nats": 0.0,
         }
+        self.place["next_validation"] = min(self._interval(), 1.0)
 
     def stop(self) -> None:
         """Ends the run after the step in progress; a validation under way is given up."""
@@ -213,12 +216,23 @@ class Training:
         return nats
 
     def _next_validation(self) -> float:
-        """The share of the budget at which to validate next: seldom if it is slow, and at 1."""
-        interval, now = 1 / VALIDATIONS, self.fraction()
-        if self.config.minutes is not None:
-            cost = self.place["validation_seconds"] / (self.config.minutes * 60)
-            interval = max(interval, cost / VALIDATION_COST)
-        return now + interval if now >= 1 else min(now + interval, 1.0)
+        """The share of the budget at which to validate next, the last time at 1."""
+        now = self.fraction()
+        later = now + self._interval()
+        return later if now >= 1 else min(later, 1.0)
+
+    def _interval(self) -> float:
+        """The share of the budget between two validations: more where one takes long.
+
+        That is known of minutes; of steps and epochs it is told by how much is to be read.
+        """
+        config = self.config
+        if config.minutes is not None:
+            cost = self.place["validation_seconds"] / (config.minutes * 60) / VALIDATION_COST
+        else:
+            epochs = config.epochs or (config.steps or 1) / self._windows.windows(0)
+            cost = self._validation.events / (epochs * self._train_events) / VALIDATED
+        return max(1 / VALIDATIONS, float(cost))
 
     def _progress(self, valid_nats: float | None) -> Progress:
         self._look()

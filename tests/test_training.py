@@ -576,3 +576,11 @@ def test_the_module_that_plans_is_asked_once() -> None:
         corpus.train, corpus.tokenizer.size, fixed_machine(), {**SMALL, "steps": 3}
     )
     assert (running.model, running.config) == planned
+
+
+def test_a_short_run_is_not_spent_on_validations() -> None:
+    corpus = corpus_of(TEXT * 4, valid_fraction=0.9)
+    run = train(corpus, steps=20, batch_size=2, bptt=8, hidden_size=8)
+    assert [record["step"] for record in run.training.history] == [20]
+    much = train(corpus_of(TEXT * 4, valid_fraction=0.01), steps=20, batch_size=2, bptt=8)
+    assert len(much.training.history) > 5

@@ -45,7 +45,7 @@ class Trial:
     def start(self, output: Path | None = None, fault: tuple[str, int, str] | None = None) -> Child:
         """Begins, or goes on where there is a checkpoint."""
         output = output or self.output
-        more = ["--resume"] if output.exists() else []
+        more = ["--resume"] if output.exists() else ["--force"]  # a log that tells of nothing saved
         return start([*self._arguments, "-o", str(output), *more], self.folder / "log.txt", fault)
 
     def finish(self) -> str:
