@@ -63,6 +63,8 @@ class Model:
         >>> model.encode("cat").tolist() == [model.encode(c)[0] for c in "cat"]
         True
         """
+        if on_unknown not in ("error", "unk"):
+            raise OptionError(f"on_unknown={on_unknown!r}: give 'error' or 'unk'")
         if on_unknown == "error" and (unseen := self.tokenizer.unseen(text)):
             raise VocabularyError(_unseen_message(unseen))
         return self.tokenizer.encode(text)
@@ -184,6 +186,8 @@ class Model:
         >>> [score.tokens for score in model.scores(["The", "The cat"])]
         [3, 7]
         """
+        if isinstance(texts, str):  # which is a sequence of texts of one character each
+            raise OptionError("scores: give a list of texts; `score` takes one")
         self._check_lines([given, *texts])
         eos = self.per_line if eos is None else eos
         engine = self.engine_for(sum(map(len, texts)) if len(texts) > 1 else 0)
@@ -231,6 +235,8 @@ class Model:
         >>> score.characters, score.unseen_tokens
         (162, 0)
         """
+        if streams < 1:
+            raise OptionError(f"--streams: {streams} cannot be used; give 1 or more")
         if self.per_line and streams > 1 and not adapt:
             raise OptionError(
                 f"--streams {streams}: a per-line model reads many lines side by side as it is; "

@@ -175,3 +175,15 @@ def test_text_is_decoded_as_it_follows_its_prompt(kind: str, prompt: str) -> Non
     tokens = [int(token[0]) for token in model.stream(prompt, length=12, seeds=[[4, 0]])]
     whole = model.tokenizer.decode([*model.encode(prompt), *[t for t in tokens if t]])
     assert prompt + text == whole
+
+
+def test_what_cannot_be_meant_is_refused(cat_model: Model) -> None:
+    for wrong in (
+        lambda: cat_model.encode("é", on_unknown="ignore"),
+        lambda: cat_model.scores("abc"),
+        lambda: cat_model.evaluate("The cat", streams=0),
+        lambda: cat_model.sample(length=-1),
+    ):
+        with pytest.raises(OptionError):
+            wrong()
+    assert "load" in dir(charlm)

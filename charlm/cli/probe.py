@@ -185,7 +185,7 @@ def _figures(accuracy: "Accuracy") -> list[str]:
         f"{accuracy.pairs:,}",
         f"{accuracy.share:.1%}",
         f"{low:.1%}–{high:.1%}",
-        f"{accuracy.margin:+.3f}",
+        f"{round(accuracy.margin, 3) + 0.0:+.3f}",
         f"{accuracy.ties:,}",
         f"{accuracy.unseen:,}",
     ]

@@ -101,7 +101,11 @@ def make(
     return Report(
         name=name,
         corpus=model.checkpoint.corpus["name"],
-        summary=[(name.capitalize(), words) for name, words in summary(model.checkpoint)],
+        summary=[
+            (name.capitalize(), words)
+            for name, words in summary(model.checkpoint)
+            if name != "validation"  # of which there is a picture
+        ],
         learning=_learning(model, name),
         evaluation=evaluation,
         written=written,

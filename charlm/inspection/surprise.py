@@ -100,7 +100,7 @@ def surprise_map(score: ScoredText) -> str:
         for token in score.token_scores()
     )
     legend = "".join(_span(f" {bits} ", bits) for bits in range(0, int(MOST_BITS) + 1, 2))
-    total = -score.log_probability / math.log(2)
+    total = abs(score.log_probability) / math.log(2)  # never -0.0
     return (
         '<div style="font-family:monospace;line-height:1.7">'
         f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{tokens}</div>'
