@@ -178,6 +178,14 @@ def test_every_tokenizer_has_a_report(tokenizer: str) -> None:
     assert json.loads(Page(render(made)).inside["script"][0])["pieces"]
 
 
+def test_words_have_the_bits_of_the_text_as_it_is() -> None:
+    model = Model(random_checkpoint(tokenizer="words"))
+    text = "The zebra   ate the xylophone.\nThe  cat is   gone.\n"
+    made = report.make(model, "words", text=("a text", text))
+    bits = model.evaluate(text).bits_per_character
+    assert made.evaluation.rows["this model"] == pytest.approx(bits, rel=1e-4)
+
+
 def test_a_short_text_has_what_it_can_have() -> None:
     model = Model(random_checkpoint())
     made = report.make(model, "short", text=("two characters", "Th"))

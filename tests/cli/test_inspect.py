@@ -97,6 +97,21 @@ def test_surprise_as_json(charlm: Any, cat_path: Path, cat_model: Model) -> None
     assert record["tokens"][6]["expected"] == likeliest
 
 
+@pytest.mark.parametrize("per_line", [False, True])
+def test_words_have_the_bits_a_character_that_eval_gives(
+    charlm: Any, tmp_path: Path, per_line: bool
+) -> None:
+    path, text = tmp_path / "words.safetensors", tmp_path / "text.txt"
+    save(path, random_checkpoint(tokenizer="words", per_line=per_line))
+    text.write_text("The zebra   ate the xylophone.\nThe  cat is   unhappily gone.\n")
+    unk = ("--on-unknown", "unk")
+    measured = json.loads(charlm("eval", path, text, "--json").out)
+    record = inspected(charlm, path, *unk, text=text.read_text())
+    assert record["characters"] == measured["characters"] == 61
+    each = f"{measured['bits_per_character']:.4f} a character (61 characters)"
+    assert each in charlm("inspect", path, text, *unk).out
+
+
 def test_per_line_the_end_is_shown_as_a_newline(charlm: Any, name_path: Path) -> None:
     record = inspected(charlm, name_path, text="Anna\nOtto")
     assert [token["text"] for token in record["tokens"]] == [*"Anna\n", *"Otto\n"]
