@@ -316,6 +316,10 @@ def test_rows_are_wrapped_by_columns_and_margins_stay() -> None:
         (["--span", "60:70"], "--span 69: the text has characters 0 to 67"),
         (["--span", "9:9"], "--span '9:9': write A:B, two numbers of which A is the smaller"),
         (["--span", "ab"], "--span 'ab': write A:B, two numbers of which A is the smaller"),
+        (
+            ["--span", "1:" + "9" * 5000],
+            f"--span '1:{'9' * 37}: write A:B, two numbers of which A is the smaller",
+        ),
         (["--cell-index", "2:1"], "--cell-index 2:1: the model has layers 1 to 1"),
         (["--cell-index", "1:33"], "--cell-index 1:33: layer 1 has cells 1 to 32"),
         (
