@@ -354,6 +354,17 @@ def test_a_span_selected_by_keyboard_shows_its_matches(
     assert not browser.find_elements("css selector", "#places li")
 
 
+def test_white_space_has_a_name_that_can_be_spoken(opened: Open, tmp_path: Path) -> None:
+    from charlm.extras.page import render
+
+    made = report.make(Model(random_checkpoint()), "white", text=("a text", "\t \n\u3000a"))
+    path = tmp_path / "white.html"
+    path.write_text(render(made), encoding="utf-8")
+    browser = opened(path=path)
+    names = [token(browser, t).get_attribute("aria-label") for t in range(5)]
+    assert names == ["tab", "space", "newline", "white space", None]
+
+
 def test_a_place_that_shares_no_cell_is_no_match(opened: Open, tmp_path: Path) -> None:
     from charlm.extras.page import render
 

@@ -20,8 +20,8 @@ const make = (name, content = "", className = "") => {
 };
 const visible = (piece) =>
   piece === "" ? "·" : piece.replaceAll("\n", "↵\n");
-const named = (piece) =>
-  piece === "" ? "part of a character" : piece === "\n" ? "newline" : piece === " " ? "space" : piece;
+const NAMES = { "": "part of a character", "\n": "newline", " ": "space", "\t": "tab" };
+const named = (piece) => piece.trim() ? piece : NAMES[piece] ?? "white space";
 const symbol = (piece) =>
   piece === "" ? "·" : piece.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(" ", "␣");
 const percent = (share) =>
