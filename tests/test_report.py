@@ -113,6 +113,11 @@ def test_text_from_anywhere_is_only_text() -> None:
     assert "".join(json.loads(page.inside["script"][0])["pieces"]) == reading.shown(HOSTILE)
 
 
+@pytest.mark.parametrize("code", [0xAD, 0x200B, 0x200D, 0x2060, 0x2064, 0x202E, 0xFEFF])
+def test_what_a_page_would_hide_is_made_visible(code: int) -> None:
+    assert reading.shown(f"a{chr(code)}b") == f"a<U+{code:04X}>b"
+
+
 def unpacked(packed: str, *shape: int) -> Any:
     return np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8).reshape(shape)
 
