@@ -5,6 +5,7 @@ Knows the records that `charlm train --log` writes; knows no network and needs n
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from charlm.errors import TextError
 
 Exact = npt.NDArray[np.float64]
+FIELDS = ("step", "gradient_norm", "clipped")  # of a record, that are read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +63,15 @@ def _record(line: str, name: str, number: int) -> tuple[float, float, float]:
     """Step, mean norm and share clipped."""
     try:
         record = json.loads(line)
-        return float(record["step"]), float(record["gradient_norm"]), float(record["clipped"])
-    except (ValueError, KeyError, TypeError):
+        step, norm, clipped = (float(record[field]) for field in FIELDS)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise TextError(
             f"{name}: line {number} is no record of a training log; "
             "give a file that `charlm train --log` wrote"
         ) from None
+    for field, value in zip(FIELDS, (step, norm, clipped), strict=True):
+        if not math.isfinite(value):
+            raise TextError(
+                f"{name}: line {number}: {field!r} is {value}, not a number; leave the line out"
+            )
+    return step, norm, clipped

@@ -49,24 +49,26 @@ class Flow:
     @property
     def mean(self) -> Exact:
         """The mean over the positions, (layers, steps)."""
-        mean: Exact = self.norms.mean(axis=2)
+        with np.errstate(over="ignore"):
+            mean: Exact = self.norms.mean(axis=2)
         return mean
 
     def factors(self) -> Exact:
         """By what the mean norm is multiplied with each step back, (layers,): a fitted line's.
 
-        Least squares through ln ‖·‖ against k; nan where fewer than two norms are above zero.
+        Least squares through ln ‖·‖ against k; nan where fewer than two norms are finite and above
+        zero.
         """
         slopes = [_slope(self.steps, row) for row in self.mean]
         return np.exp(slopes)
 
 
 def _slope(steps: npt.NDArray[np.int64], norms: Exact) -> float:
-    """Of the line through ln norms against steps, where the norms are above zero."""
-    above = norms > 0
-    if above.sum() < 2:
+    """Of the line through ln norms against steps, where the norms have a logarithm."""
+    known = (norms > 0) & np.isfinite(norms)
+    if known.sum() < 2:
         return float("nan")
-    return float(np.polyfit(steps[above], np.log(norms[above]), 1)[0])
+    return float(np.polyfit(steps[known], np.log(norms[known]), 1)[0])
 
 
 def network(checkpoint: Checkpoint) -> LanguageModel:
@@ -102,7 +104,7 @@ def flow(model: LanguageModel, columns: Ids, steps: int, name: str = "") -> Flow
     """Goes back from the last step of each column, which starts from the zero state.
 
     columns: (time, positions) tokens, as `windows` gives them, at least steps + 1 of them. The
-    arithmetic is in float64, as float32 would lose the smallest norms.
+    arithmetic is in float64, as float32 would lose the smallest norms, and squares none of them.
     """
     model = copy.deepcopy(model).double()
     tokens = torch.from_numpy(columns.astype(np.int64))
@@ -121,8 +123,9 @@ def flow(model: LanguageModel, columns: Ids, steps: int, name: str = "") -> Flow
     parts = [part for state in reversed(states) for layer in state for part in layer]
     gradients = torch.stack(torch.autograd.grad(loss, parts))  # (…, 1, positions, hidden)
     shaped = gradients.reshape(steps, model.config.layers, -1, *gradients.shape[2:])
-    norms: Exact = shaped.square().sum((2, 4)).sqrt().transpose(0, 1).numpy()
-    return Flow(name or model.config.cell, model.config.cell, norms)
+    with np.errstate(over="ignore"):
+        norms: Exact = np.hypot.reduce(shaped.numpy(), axis=(2, 4))
+    return Flow(name or model.config.cell, model.config.cell, norms.swapaxes(0, 1))
 
 
 def context(model: LanguageModel | Checkpoint, ids: Ids, position: int) -> Exact:

@@ -6,6 +6,7 @@ grammar. Knows nothing about models.
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable
 from importlib import resources
 from typing import Any
@@ -88,8 +89,8 @@ def _from_columns(line: str, where: str) -> Pair:
         if not value:
             raise TextError(f"{where}: {field!r} is empty")
     distance = fields[3] if len(fields) > 3 else ""
-    if distance and not distance.isdecimal():
-        raise TextError(f"{where}: 'distance' is {distance!r:.40}, not a whole number")
+    if distance and not re.fullmatch(r"\d{1,18}", distance):
+        raise TextError(f"{where}: 'distance' is {distance!r:.40}, not a whole number below 10^18")
     return Pair(
         fields[0],
         fields[1],

@@ -33,6 +33,18 @@ def test_what_is_no_log_is_refused_by_its_line(line: str) -> None:
         read_log([*log_of((1, 1.0, 0.0)), line], "run.jsonl")
 
 
+@pytest.mark.parametrize("line", ["[" * 100_000, log_of((10**400, 1.0, 0.0))[0]])
+def test_what_is_too_great_is_refused_by_its_line(line: str) -> None:
+    with pytest.raises(TextError, match=r"run\.jsonl: line 1 is no record"):
+        read_log([line], "run.jsonl")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_refused_by_its_line(value: float) -> None:
+    with pytest.raises(TextError, match=r"^run\.jsonl: line 2: 'gradient_norm' is (nan|inf), not"):
+        read_log(log_of((1, 1.0, 0.0), (2, value, 0.0)), "run.jsonl")
+
+
 def test_an_empty_log_is_refused() -> None:
     with pytest.raises(TextError, match="empty"):
         read_log([], "log")

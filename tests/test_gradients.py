@@ -105,6 +105,15 @@ def test_flow_is_the_gradient_with_respect_to_the_states(cell: str) -> None:
             )
 
 
+@pytest.mark.parametrize("radius", [1e-8, 1e8])
+def test_norms_are_known_as_far_as_float64_reaches(radius: float) -> None:
+    model = with_recurrent_weights(radius * orthogonal(), embedding=0.0)
+    result = flow(model, columns_of(), 45)
+    norms = result.norms[0, :36]  # to 1e±288 or so
+    np.testing.assert_allclose(norms[1:] / norms[:-1], radius, rtol=1e-4)
+    assert result.factors()[0] == pytest.approx(radius, rel=0.1)
+
+
 def test_flow_leaves_the_model_as_it_was() -> None:
     model = untrained()
     flow(model, columns_of(), 5)
@@ -113,10 +122,12 @@ def test_flow_leaves_the_model_as_it_was() -> None:
 
 
 def test_factors_are_those_of_a_fitted_line_and_skip_zeros() -> None:
-    norms = np.array([[4.0, 2.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])[:, :, None]
+    norms = np.array([[4.0, 2.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0], [1.0, 4.0, np.inf, np.nan]])
+    norms = norms[:, :, None]
     factors = Flow("x", "rnn", norms).factors()
     assert factors[0] == pytest.approx(0.5)
     assert np.isnan(factors[1])
+    assert factors[2] == pytest.approx(4.0)
 
 
 def test_windows_of_a_text_are_spread_over_it() -> None:

@@ -168,6 +168,10 @@ def test_cells_are_counted_from_one() -> None:
     [
         ("17", "--cell-index '17': write LAYER:NUMBER, both from 1, as in 1:17"),
         ("1:x", "--cell-index '1:x': write LAYER:NUMBER, both from 1, as in 1:17"),
+        (
+            "1:" + "9" * 5000,
+            f"--cell-index '1:{'9' * 37}: write LAYER:NUMBER, both from 1, as in 1:17",
+        ),
         ("0:1", "--cell-index 0:1: the model has layers 1 to 2"),
         ("3:1", "--cell-index 3:1: the model has layers 1 to 2"),
         ("2:0", "--cell-index 2:0: layer 2 has cells 1 to 12"),
@@ -330,6 +334,12 @@ def test_a_feature_of_a_regular_expression() -> None:
 def test_a_broken_expression_is_refused() -> None:
     with pytest.raises(OptionError, match=r"^--find-regex '\(a': not a regular expression, "):
         matches("(a")
+
+
+@pytest.mark.parametrize("pattern", ["a{99999999999999999999}", "(" * 9000, f"a{{{'9' * 5000}}}"])
+def test_an_expression_that_is_too_great_is_refused(pattern: str) -> None:
+    with pytest.raises(OptionError, match=r"^--find-regex '.{1,40}: its numbers or nesting are"):
+        matches(pattern)
 
 
 def test_a_token_has_the_feature_of_its_last_character() -> None:
@@ -527,6 +537,13 @@ def test_places_are_ranked_by_cells_shared_and_then_by_others(cat_model: Model) 
     spans = sorted([(begin, end), *((place.begin, place.end) for place in found.places)])
     assert all(one[1] <= other[0] for one, other in itertools.pairwise(spans))
     assert "whic" in "".join(passage.pieces[found.places[0].begin : found.places[0].end])
+
+
+def test_a_place_shares_a_cell_at_least() -> None:
+    shared, others = np.array([3, 0, 2, 0, 1]), np.zeros(5, np.int64)
+    places = matching._best(shared, others, 0, 1, count=50)
+    assert [(place.begin, place.shared) for place in places] == [(2, 2), (4, 1)]
+    assert matching._best(shared, others, 0, 1, count=1) == places[:1]
 
 
 def test_ones_are_counted_in_parts() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import cat_sentences, corpus_of, train
+from conftest import cat_sentences, corpus_of, random_checkpoint, train
 
 from charlm.api import Model
 from charlm.extras import report
@@ -349,8 +349,35 @@ def test_a_span_selected_by_keyboard_shows_its_matches(
     find(browser, "#places button").click()
     assert focused(browser) == found.places[0].begin
     assert "match" in token(browser, found.places[0].begin).get_attribute("class")
+    assert find(browser, "#legend").text == f"the {len(found.places)} places most like it"
     press(browser, "ESCAPE")
     assert not browser.find_elements("css selector", "#places li")
+
+
+def test_white_space_has_a_name_that_can_be_spoken(opened: Open, tmp_path: Path) -> None:
+    from charlm.extras.page import render
+
+    made = report.make(Model(random_checkpoint()), "white", text=("a text", "\t \n\u3000a"))
+    path = tmp_path / "white.html"
+    path.write_text(render(made), encoding="utf-8")
+    browser = opened(path=path)
+    names = [token(browser, t).get_attribute("aria-label") for t in range(5)]
+    assert names == ["tab", "space", "newline", "white space", None]
+
+
+def test_a_place_that_shares_no_cell_is_no_match(opened: Open, tmp_path: Path) -> None:
+    from charlm.extras.page import render
+
+    made = report.make(Model(random_checkpoint("gru")), "few", text=("a text", TEXT[:40]))
+    path = tmp_path / "few.html"
+    path.write_text(render(made), encoding="utf-8")
+    browser = opened(path=path)
+    tab_to_text(browser)
+    press(browser, "ARROW_RIGHT")
+    press(browser, "ARROW_RIGHT", shift=True)
+    found = match(Model(random_checkpoint("gru")).engine, made.reading.passage.ids, 1, 3, 0.25)
+    assert 0 < len(found.places) < 12
+    assert places(browser) == [(place.shared, place.others) for place in found.places]
 
 
 def test_a_span_selected_by_mouse_shows_its_matches(

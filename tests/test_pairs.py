@@ -101,7 +101,11 @@ def test_a_faulty_json_line_is_named(line: str, message: str) -> None:
         ),
         ("\tb", "p, line 3: 'better' is empty"),
         ("a\t", "p, line 3: 'worse' is empty"),
-        ("a\tb\tg\tfar", "p, line 3: 'distance' is 'far', not a whole number"),
+        ("a\tb\tg\tfar", "p, line 3: 'distance' is 'far', not a whole number below 10^18"),
+        (
+            "a\tb\tg\t" + "9" * 5000,
+            f"p, line 3: 'distance' is '{'9' * 39}, not a whole number below 10^18",
+        ),
     ],
 )
 def test_a_faulty_row_is_named(line: str, message: str) -> None:

@@ -84,6 +84,7 @@ def test_a_checkpoint_keeps_validations_and_no_gradients(cat_path: Path, cat_mod
         ('{"step": 1, "seconds": 2}\n', "line 1: there is no 'train_nats'"),
         ('{"step": "one", "seconds": 2, "train_nats": 1}\n', "line 1: 'step' is 'one'"),
         ('{"step": 1, "seconds": NaN, "train_nats": 1}\n', "line 1: 'seconds' is nan"),
+        (f'{{"step": 1{"0" * 400}, "seconds": 2, "train_nats": 1}}\n', "line 1: 'step' is 1000"),
     ],
 )
 def test_what_is_no_log_is_refused_with_its_line(tmp_path: Path, line: str, message: str) -> None:

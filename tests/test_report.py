@@ -113,6 +113,11 @@ def test_text_from_anywhere_is_only_text() -> None:
     assert "".join(json.loads(page.inside["script"][0])["pieces"]) == reading.shown(HOSTILE)
 
 
+@pytest.mark.parametrize("code", [0xAD, 0x200B, 0x200D, 0x2060, 0x2064, 0x202E, 0xFEFF])
+def test_what_a_page_would_hide_is_made_visible(code: int) -> None:
+    assert reading.shown(f"a{chr(code)}b") == f"a<U+{code:04X}>b"
+
+
 def unpacked(packed: str, *shape: int) -> Any:
     return np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8).reshape(shape)
 
@@ -176,6 +181,14 @@ def test_every_tokenizer_has_a_report(tokenizer: str) -> None:
     model = Model(random_checkpoint(tokenizer=tokenizer))
     made = report.make(model, tokenizer, text=("a text", "The cat, äé€ 😀, was full.\n" * 2))
     assert json.loads(Page(render(made)).inside["script"][0])["pieces"]
+
+
+def test_words_have_the_bits_of_the_text_as_it_is() -> None:
+    model = Model(random_checkpoint(tokenizer="words"))
+    text = "The zebra   ate the xylophone.\nThe  cat is   gone.\n"
+    made = report.make(model, "words", text=("a text", text))
+    bits = model.evaluate(text).bits_per_character
+    assert made.evaluation.rows["this model"] == pytest.approx(bits, rel=1e-4)
 
 
 def test_a_short_text_has_what_it_can_have() -> None:

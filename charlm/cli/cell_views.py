@@ -233,9 +233,9 @@ def matching(model: "Model", passage: "Passage", options: Options) -> None:
 
 def _span(span: str, passage: "Passage") -> tuple[int, int]:
     """The tokens that hold the characters A up to B."""
-    numbers = re.fullmatch(r"(\d+):(\d+)", span)
+    numbers = re.fullmatch(r"(\d{1,18}):(\d{1,18})", span)
     if not numbers or int(numbers[1]) >= int(numbers[2]):
-        raise OptionError(f"--span {span!r}: write A:B, two numbers of which A is the smaller")
+        raise OptionError(f"--span {span!r:.40}: write A:B, two numbers of which A is the smaller")
     begin, end = int(numbers[1]), int(numbers[2])
     return passage.token_at(begin, "--span"), passage.token_at(end - 1, "--span") + 1
 

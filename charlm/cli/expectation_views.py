@@ -80,7 +80,7 @@ def _of_characters(passage: "Passage", bits: Sequence[float]) -> list[float]:
 
 
 def _total(passage: "Passage", bits: float) -> str:
-    characters = len(passage.text)
+    characters = passage.characters
     return f"{bits:,.1f} bits, {bits / characters:.4f} a character ({characters:,} characters)"
 
 
@@ -149,7 +149,7 @@ def _surprise_json(
     head = {
         "view": "surprise",
         "bits": math.fsum(totals),
-        "characters": len(passage.text),
+        "characters": passage.characters,
         "line_bits": list(totals),
         "greatest": seen.greatest(GREATEST),
     }

@@ -1,5 +1,6 @@
 """`charlm gradients`: how far back the gradient reaches, and how often it was clipped."""
 
+import math
 import string
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -195,16 +196,20 @@ def _row(letter: str, flow: "Flow", layer: int, middle: int) -> list[str]:
 
 
 def _record(flow: "Flow", layer: int) -> dict[str, Any]:
-    factor = float(flow.factors()[layer])
     return {
         "model": flow.name,
         "cell": flow.cell,
         "layer": layer + 1,
         "positions": flow.norms.shape[2],
         "steps_back": flow.steps.tolist(),
-        "gradient_norm": flow.mean[layer].tolist(),
-        "factor_per_step": factor if factor == factor else None,
+        "gradient_norm": [_finite(norm) for norm in flow.mean[layer]],
+        "factor_per_step": _finite(flow.factors()[layer]),
     }
+
+
+def _finite(value: float) -> float | None:
+    """A number as JSON has it; None for those it has not."""
+    return float(value) if math.isfinite(value) else None
 
 
 def _clipping(options: dict[str, Any]) -> "Clipping":

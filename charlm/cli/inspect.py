@@ -86,7 +86,9 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
 
     Layers and cells are counted from 1. A cell's value is tanh(c) for LSTMs and the hidden state
     for the others. A per-line model is shown the lines that are not empty: those alone are
-    counted, as lines and as characters. In a pipe or with NO_COLOR the same comes as columns.
+    counted, as lines and as characters. Lines, columns, --span and --position count the text as it
+    is shown, which for words may have other spacing, and <UNK>; bits per character are of the text
+    as it is. In a pipe or with NO_COLOR the same comes as columns.
 
     \b
     Example:

@@ -29,7 +29,7 @@ BEST = 3  # cells that are shown of each feature
 PROBABILITY = 10_000  # of what a probability is written as a share
 
 _UNSEEN = re.compile(
-    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
 )
 
 Levels = npt.NDArray[np.uint8]

@@ -162,7 +162,7 @@ def _evaluation(model: Model, origin: Origin | None, subject: str, reading: Read
         of = f"{part}the validation text ({known:,} characters)"
     else:
         text = text_of(subject)
-        bits = reading.bits / max(1, len(reading.passage.text))
+        bits = reading.bits / reading.passage.characters
         of = f"the text read below ({text.characters:,} characters)"
     simpler = sorted(baselines(text, model.per_line).items(), key=_bits)
     return Evaluation(of, {"this model": bits, **dict(simpler)})

@@ -4,6 +4,7 @@ The states come in blocks, so that a long text needs little memory. Knows engine
 about text, features or terminals.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -96,10 +97,12 @@ class Cell:
     @classmethod
     def parse(cls, text: str, config: ModelConfig) -> "Cell":
         """From `LAYER:NUMBER`; raises OptionError if the model has no such cell."""
-        layer, colon, number = text.partition(":")
-        if not (colon and layer.isdecimal() and number.isdecimal()):
-            raise OptionError(f"--cell-index {text!r}: write LAYER:NUMBER, both from 1, as in 1:17")
-        cell = cls(int(layer), int(number))
+        numbers = re.fullmatch(r"(\d{1,18}):(\d{1,18})", text)
+        if not numbers:
+            raise OptionError(
+                f"--cell-index {text!r:.40}: write LAYER:NUMBER, both from 1, as in 1:17"
+            )
+        cell = cls(int(numbers[1]), int(numbers[2]))
         if not 1 <= cell.layer <= config.layers:
             raise OptionError(f"--cell-index {text}: the model has layers 1 to {config.layers}")
         if not 1 <= cell.number <= config.hidden_size:

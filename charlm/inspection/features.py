@@ -81,6 +81,10 @@ def matches(pattern: str) -> Callable[[str], Labels]:
         compiled = re.compile(pattern, re.MULTILINE)
     except re.error as error:
         raise OptionError(f"--find-regex {pattern!r}: not a regular expression, {error}") from None
+    except (OverflowError, RecursionError, ValueError):
+        raise OptionError(
+            f"--find-regex {pattern!r:.40}: its numbers or nesting are too great; give less"
+        ) from None
 
     def inside(text: str) -> Labels:
         labels = np.zeros(len(text), bool)

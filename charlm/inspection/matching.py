@@ -42,8 +42,9 @@ def match(
 ) -> Matches:
     """Places of the same length where most of the span's cells are on and fewest others.
 
-    Tokens are counted without the first <EOS>: the span is ids[begin + 1 : end + 1]. No place
-    overlaps the span or a better place. Raises OptionError if no cell is on throughout the span.
+    Each has at least one of them on; none overlaps the span or a better place. Tokens are counted
+    without the first <EOS>: the span is ids[begin + 1 : end + 1]. Raises OptionError if no cell is
+    on throughout the span.
     """
     on = throughout(_switched(engine, ids, threshold), end - begin)
     wanted = on[begin].copy()
@@ -99,9 +100,9 @@ def _best(
     free[begin:end] = False
     places: list[Place] = []
     for at in np.lexsort((others, -shared)):
+        if len(places) == count or not shared[at]:
+            break
         if free[at] and free[at + length - 1]:
             places.append(Place(int(at), int(at) + length, int(shared[at]), int(others[at])))
             free[at : at + length] = False
-        if len(places) == count:
-            break
     return places

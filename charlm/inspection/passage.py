@@ -21,11 +21,15 @@ class Passage:
     pieces[t] are the characters of the token ids[t + 1]; a byte that is not yet a character has
     none. A per-line model's end of a line is <EOS>, and its piece a newline. What the model reads
     as <UNK> stands here as `text` has it where tokens are characters.
+
+    characters: of the text that was given, with the ends of lines that are predicted, as `evaluate`
+    counts them. `text` has others where words lose their spacing, or are <UNK>.
     """
 
     ids: Ids
     pieces: Sequence[str]
     per_line: bool
+    characters: int
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, text: str, per_line: bool) -> "Passage":
@@ -44,7 +48,8 @@ class Passage:
             pieces += ["\n"] * per_line
         if not pieces:
             raise TextError("the text is white space, no token to this model; give it words")
-        return cls(np.concatenate(ids).astype(np.intp), pieces, per_line)
+        characters = sum(len(part) + per_line for part in parts)
+        return cls(np.concatenate(ids).astype(np.intp), pieces, per_line, characters)
 
     def __len__(self) -> int:
         return len(self.pieces)

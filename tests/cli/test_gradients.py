@@ -91,6 +91,19 @@ def test_all_cells_can_be_drawn_on_one_pair_of_axes(
     assert "exists; give --force to overwrite it" in said
 
 
+def test_norms_that_are_no_numbers_are_null_in_json(
+    charlm: Any, tmp_path: Path, cat_file: Path
+) -> None:
+    from charlm.checkpoint import save
+
+    checkpoint = random_checkpoint("rnn-relu")
+    checkpoint.weights["rnn.weight_hh_l0"][:] = 1e20
+    save(tmp_path / "a.safetensors", checkpoint)
+    arguments = (tmp_path / "a.safetensors", "--steps", 40, "--on-unknown", "unk", "--json")
+    (line,) = charlm("gradients", cat_file, *arguments).out.splitlines()
+    assert None in json.loads(line)["gradient_norm"]
+
+
 def test_a_log_may_come_from_standard_input(charlm: Any) -> None:
     record = '{"step": 7, "gradient_norm": 0.5, "clipped": 0.0}\n'
     assert "7 steps, 0.0% of them clipped" in charlm("gradients", "--log", "-", input=record).out

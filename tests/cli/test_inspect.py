@@ -97,6 +97,21 @@ def test_surprise_as_json(charlm: Any, cat_path: Path, cat_model: Model) -> None
     assert record["tokens"][6]["expected"] == likeliest
 
 
+@pytest.mark.parametrize("per_line", [False, True])
+def test_words_have_the_bits_a_character_that_eval_gives(
+    charlm: Any, tmp_path: Path, per_line: bool
+) -> None:
+    path, text = tmp_path / "words.safetensors", tmp_path / "text.txt"
+    save(path, random_checkpoint(tokenizer="words", per_line=per_line))
+    text.write_text("The zebra   ate the xylophone.\nThe  cat is   unhappily gone.\n")
+    unk = ("--on-unknown", "unk")
+    measured = json.loads(charlm("eval", path, text, "--json").out)
+    record = inspected(charlm, path, *unk, text=text.read_text())
+    assert record["characters"] == measured["characters"] == 61
+    each = f"{measured['bits_per_character']:.4f} a character (61 characters)"
+    assert each in charlm("inspect", path, text, *unk).out
+
+
 def test_per_line_the_end_is_shown_as_a_newline(charlm: Any, name_path: Path) -> None:
     record = inspected(charlm, name_path, text="Anna\nOtto")
     assert [token["text"] for token in record["tokens"]] == [*"Anna\n", *"Otto\n"]
@@ -301,6 +316,10 @@ def test_rows_are_wrapped_by_columns_and_margins_stay() -> None:
         (["--span", "60:70"], "--span 69: the text has characters 0 to 67"),
         (["--span", "9:9"], "--span '9:9': write A:B, two numbers of which A is the smaller"),
         (["--span", "ab"], "--span 'ab': write A:B, two numbers of which A is the smaller"),
+        (
+            ["--span", "1:" + "9" * 5000],
+            f"--span '1:{'9' * 37}: write A:B, two numbers of which A is the smaller",
+        ),
         (["--cell-index", "2:1"], "--cell-index 2:1: the model has layers 1 to 1"),
         (["--cell-index", "1:33"], "--cell-index 1:33: layer 1 has cells 1 to 32"),
         (

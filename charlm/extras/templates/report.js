@@ -20,8 +20,8 @@ const make = (name, content = "", className = "") => {
 };
 const visible = (piece) =>
   piece === "" ? "·" : piece.replaceAll("\n", "↵\n");
-const named = (piece) =>
-  piece === "" ? "part of a character" : piece === "\n" ? "newline" : piece === " " ? "space" : piece;
+const NAMES = { "": "part of a character", "\n": "newline", " ": "space", "\t": "tab" };
+const named = (piece) => piece.trim() ? piece : NAMES[piece] ?? "white space";
 const symbol = (piece) =>
   piece === "" ? "·" : piece.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(" ", "␣");
 const percent = (share) =>
@@ -112,9 +112,13 @@ function legend() {
     for (let k = 0; k <= 4; k++) add(k ? (greatest * k / 4).toPrecision(2) : "0", shade(k / 4));
     say("nats: how strongly each earlier character bears on the framed one (gradient × input)");
   } else {
-    say(span ? `${places.length} other places where most of the same cells are on` : "select a span");
+    say(span ? mostAlike(places.length) : "select a span");
   }
 }
+
+const mostAlike = (number) =>
+  number === 0 ? "no other place is like it"
+    : number === 1 ? "the place most like it" : `the ${number} places most like it`;
 
 // The panel
 
@@ -377,6 +381,7 @@ function best(shared, others, begin, end) {
   const taken = new Uint8Array(count).fill(1, begin, end);
   const found = [];
   for (const t of order) {
+    if (!shared[t]) break;
     if (taken[t] || taken[t + length - 1]) continue;
     found.push({ begin: t, end: t + length, shared: shared[t], others: others[t] });
     taken.fill(1, t, t + length);
