@@ -196,3 +196,7 @@ def test_charts_of_the_report_stay_in_their_frame() -> None:
     alone = charts.draw(charts.Chart("t", "x", "y", [charts.Line("one", [(5, 2.0)])]))
     assert alone.lines[0][1].endswith("h0")
     assert runs.SUFFIX == ".safetensors"
+
+
+def test_names_beside_one_another_stand_apart_in_height() -> None:
+    assert plots._beside([0.5, 1.0, 0.55, 0.1, 0.6]) == [[3], [0, 2, 4], [1]]

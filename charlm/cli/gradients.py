@@ -91,10 +91,11 @@ def command(text: str | None, checkpoints: tuple[str, ...], **options: Any) -> N
         raise OptionError("give a TEXT to measure on, or --log FILE")
     if text is None and options["output"]:
         raise OptionError("-o draws gradients in a TEXT; charlm plot --kind gradient draws a log")
+    clipping = _clipping(options) if options["log"] else None
     if text is not None:
         _of_text(text, checkpoints, options)
-    if options["log"]:
-        _show_clipping(_clipping(options), options)
+    if clipping:
+        _show_clipping(clipping, options)
 
 
 def _of_text(text: str, checkpoints: tuple[str, ...], options: dict[str, Any]) -> None:

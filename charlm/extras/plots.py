@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0b3c7d", "#c2570c", "#4d8f5b", "#8d5fb0", "#6f6f6f", "#b8860b")
 STYLES = ("-", "--", ":", "-.")
+LOSSES = {"train_nats": "training", "valid_nats": "validation"}
+BESIDE = 0.08  # of the width: names nearer to one another than this stand apart in height
 SIZE = (7.2, 4.2)  # inches of one pair of axes
 SETTINGS: dict[Any, Any] = {
     "font.size": 10.0,
@@ -49,6 +51,7 @@ class Curve:
     points: "Points"
     interval: Sequence[tuple[float, float]] = ()
     marked: bool = False  # a dot at each point
+    look: tuple[int, int] | None = None  # which colour and which style; by default by its place
 
 
 def learning(runs: Sequence["Run"], over: str) -> "Figure":
@@ -56,13 +59,14 @@ def learning(runs: Sequence["Run"], over: str) -> "Figure":
     known = [run.bits for run in runs if run.bits is not None]
     in_bits = len(known) == len(runs)
     curves = []
-    for run in runs:
+    for k, run in enumerate(runs):
         scale = (run.bits or 1.0) if in_bits else 1.0
-        for field, what in (("train_nats", "training"), ("valid_nats", "validation")):
+        for style, (field, what) in enumerate(LOSSES.items()):
             wanted = field == "train_nats"  # which refuses a run that has none
             if wanted or any(record.get(field) is not None for record in run.records):
                 name = what if len(runs) == 1 else f"{run.name}, {what}"
-                curves.append(Curve(name, run.points(field, over, scale)))
+                look = None if len(runs) == 1 else (k, style)
+                curves.append(Curve(name, run.points(field, over, scale), look=look))
     label = "loss, bits per character" if in_bits else "loss, nats per token"
     return one(curves, _across(over), label)
 
@@ -95,18 +99,19 @@ def gradient(runs: Sequence["Run"], over: str) -> "Figure":
 def samples(names: Sequence[str], texts: Sequence[Sequence["Written"]]) -> "Figure":
     """Entropy against temperature and, where a corpus was given, the share of new spans."""
     entropy = [
-        Curve(name, [(one.temperature, one.entropy) for one in of], marked=True)
-        for name, of in zip(names, texts, strict=True)
+        Curve(name, [(one.temperature, one.entropy) for one in of], marked=True, look=(k, 0))
+        for k, (name, of) in enumerate(zip(names, texts, strict=True))
     ]
     novel = []
-    for name, of in zip(names, texts, strict=True):
-        for length in LENGTHS:
+    for k, (name, of) in enumerate(zip(names, texts, strict=True)):
+        for style, length in enumerate(LENGTHS):
             shares = [(w.temperature, w.novelty.new_spans[length]) for w in of if w.novelty]
             points = [(temperature, share) for temperature, share in shares if share is not None]
             if points:
                 what = f"spans of {length}"
                 label = what if len(names) == 1 else f"{name}, {what}"
-                novel.append(Curve(label, points, marked=True))
+                look = None if len(names) == 1 else (k, style)
+                novel.append(Curve(label, points, marked=True, look=look))
     figure, axes = _figure(2 if novel else 1)
     _draw(axes[0], entropy, "temperature", "entropy, bits per character")
     if novel:
@@ -202,7 +207,7 @@ def _draw(
     """Draws the curves, each named at its end."""
     with _settings():
         for k, curve in enumerate(curves):
-            _draw_curve(axes, curve, k)
+            _draw_curve(axes, curve, _look(curve, k))
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         if log_y:
@@ -212,8 +217,8 @@ def _draw(
         _name(axes, curves)
 
 
-def _draw_curve(axes: "Axes", curve: Curve, k: int) -> None:
-    colour, style = _look(k)
+def _draw_curve(axes: "Axes", curve: Curve, look: tuple[str, str]) -> None:
+    colour, style = look
     xs, ys = zip(*curve.points, strict=True)
     marker = "o" if curve.marked or len(xs) == 1 else None
     axes.plot(xs, ys, color=colour, linestyle=style, marker=marker, markersize=4)
@@ -222,31 +227,44 @@ def _draw_curve(axes: "Axes", curve: Curve, k: int) -> None:
         axes.fill_between(xs, low, high, color=colour, alpha=0.12, linewidth=0)
 
 
-def _look(k: int) -> tuple[str, str]:
-    """Colour and style of a line: no two of the first twelve are the same."""
-    return COLOURS[k % len(COLOURS)], STYLES[k % len(STYLES)]
+def _look(curve: Curve, place: int) -> tuple[str, str]:
+    """Colour and style of a line: by place no two of the first twelve are the same."""
+    colour, style = curve.look or (place, place)
+    return COLOURS[colour % len(COLOURS)], STYLES[style % len(STYLES)]
 
 
 def _name(axes: "Axes", curves: Sequence[Curve]) -> None:
-    """Each curve's name where it ends; those that end at the right stand apart from one another."""
+    """Each curve's name where it ends; names beside one another stand apart in height."""
     if not curves:
         return
     axes.get_xlim(), axes.get_ylim()  # settles the limits
     to_axes = axes.transScale + axes.transLimits
     ends = [(float(x), float(y)) for x, y in to_axes.transform([c.points[-1] for c in curves])]
-    right = [k for k, (x, _) in enumerate(ends) if x > 0.9]
-    heights = dict(zip(right, spread([ends[k][1] for k in right], 0.055), strict=True))
-    for k, curve in enumerate(curves):
-        axes.annotate(
-            curve.name,
-            (1.0, heights[k]) if k in heights else ends[k],
-            xycoords="axes fraction",
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            color=_look(k)[0],
-            annotation_clip=False,
-        )
+    ends = [(1.0 if x > 1 - BESIDE else x, y) for x, y in ends]
+    for group in _beside([x for x, _ in ends]):
+        heights = spread([ends[k][1] for k in group], 0.055)
+        for k, height in zip(group, heights, strict=True):
+            axes.annotate(
+                curves[k].name,
+                (ends[k][0], height),
+                xycoords="axes fraction",
+                xytext=(6, 0),
+                textcoords="offset points",
+                va="center",
+                color=_look(curves[k], k)[0],
+                annotation_clip=False,
+            )
+
+
+def _beside(places: Sequence[float]) -> list[list[int]]:
+    """Groups of places, by number, each within BESIDE of the one before it."""
+    groups: list[list[int]] = []
+    for k in sorted(range(len(places)), key=places.__getitem__):
+        if groups and places[k] - places[groups[-1][-1]] < BESIDE:
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    return groups
 
 
 def _scale_by_factors(axes: "Axes") -> None:
