@@ -3,6 +3,7 @@
 Imports neither torch nor NumPy, so that the memory of the processes that it starts is their own.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ def run(size: int = SIZE, runs: int = RUNS) -> Iterator[Row]:
     """MB a second and peak resident memory for a text of 1 GB, and when training on it starts."""
     with tempfile.TemporaryDirectory() as name:
         path = make_text(Path(name) / "long.txt", size)
+        os.sync()  # so that no reading waits for the text itself to be written
         for kind in ("characters", "bytes"):
             yield from _rows(path, kind, runs)
         yield from _start(path)
