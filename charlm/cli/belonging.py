@@ -11,6 +11,12 @@ from click.core import Parameter, ParameterSource
 from charlm.errors import OptionError
 
 
+def given(name: str) -> bool:
+    """Whether the user gave this parameter of the command that runs."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not ParameterSource.DEFAULT
+
+
 def refuse(names: Iterable[str], why: str) -> None:
     """Raises OptionError, `--flag why`, at the first of these parameters that was given.
 
@@ -19,7 +25,7 @@ def refuse(names: Iterable[str], why: str) -> None:
     context = click.get_current_context()
     parameters = {parameter.name: parameter for parameter in context.command.params}
     for name in names:
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+        if given(name):
             flag = _flag(parameters[name], off=context.params[name] is False)
             raise OptionError(f"{flag} {why}")
 

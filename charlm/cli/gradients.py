@@ -151,14 +151,11 @@ def _of_cell(cell: str, text: str, options: dict[str, Any]) -> "Flow":
 
 
 def _flow(model: Any, tokenizer: Any, text: str, name: str, options: dict[str, Any]) -> "Flow":
-    from charlm.corpus import tokenize
     from charlm.gradients import flow, windows
-    from charlm.text import lines_where
+    from charlm.inspection.passage import Passage
 
-    per_line = model.config.per_line
-    documents = [lines_where(iter([text]), lambda _: True)] if per_line else [[text]]
-    ids = tokenize(documents, tokenizer, per_line).ids
-    steps = options["steps"]
+    per_line, steps = model.config.per_line, options["steps"]
+    ids = Passage.of(tokenizer, text, per_line).ids
     columns = windows(ids, steps, options["positions"], per_line=per_line)
     return flow(model, columns, steps, name)
 

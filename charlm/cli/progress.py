@@ -26,7 +26,7 @@ class View:
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._log: TextIO | None = None
-        self._block = None if quiet else terminal.live_block()
+        self._block = None if quiet else terminal.LiveBlock()
         self._shown = 0.0
         self._valid: list[float] = []
         self._sample = ""

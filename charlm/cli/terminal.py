@@ -212,11 +212,6 @@ class LiveBlock:
             self._live = None
 
 
-def live_block() -> LiveBlock:
-    """A block of live lines on stderr."""
-    return LiveBlock()
-
-
 class Waiting:
     """One line on stderr that says how far a task is, only on a terminal and after a second.
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
+from charlm.cli.belonging import given
 from charlm.cli.options import PATH, device_option, encoding_option, from_fields
 from charlm.config import TOKENIZERS, ModelConfig, TrainConfig
 from charlm.errors import OptionError
@@ -146,7 +146,7 @@ def _resume_command(texts: tuple[str, ...], output: Path, options: dict[str, Any
     words = ["charlm", "train", *texts, "-o", str(output), "--resume"]
     for parameter in click.get_current_context().command.params:
         name = parameter.name or ""
-        if name in READING and _given(name):
+        if name in READING and given(name):
             value = [] if options[name] is True else [str(options[name])]
             words += [parameter.opts[0], *value]
     return shlex.join(words)
@@ -167,21 +167,15 @@ def _earlier(output: Path, options: dict[str, Any]) -> "Checkpoint | None":
     return earlier
 
 
-def _given(name: str) -> bool:
-    """Whether the user gave this option."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source is ParameterSource.COMMANDLINE
-
-
 def _check_tokens(earlier: "Checkpoint", options: dict[str, Any]) -> None:
     """Refuses what --init-from has no use for: its tokens stay, and at most new ones join them."""
     from charlm.corpus import GROWING
 
     kind, name = earlier.tokenizer.kind, options["init_from"]
-    if _given("tokenizer") and options["tokenizer"] != kind:
+    if given("tokenizer") and options["tokenizer"] != kind:
         raise OptionError(f"--tokenizer {options['tokenizer']}: {name} has {kind}; leave it out")
     for option in ("vocab_size", "min_count"):
-        if _given(option) and kind not in GROWING:
+        if given(option) and kind not in GROWING:
             flag = "--" + option.replace("_", "-")
             raise OptionError(f"{flag}: the {kind} of {name} stay as they are; leave it out")
 
@@ -195,11 +189,11 @@ def _check_same(earlier: "Checkpoint", options: dict[str, Any]) -> None:
     was |= {"tokenizer": earlier.tokenizer.kind, "vocab_size": None, "min_count": None}
     if options["precision"] == "auto":
         del was["precision"]
-    given = [name for name in was if _given(name) and options[name] != was[name]]
-    if given:
+    other = [name for name in was if given(name) and options[name] != was[name]]
+    if other:
         shown = (
             f"--{name.replace('_', '-')}{f' (here {was[name]})' * (was[name] is not None)}"
-            for name in given
+            for name in other
         )
         raise OptionError(
             f"{', '.join(shown)}: a resumed run keeps what it began with; leave it out, or begin "

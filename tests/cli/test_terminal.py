@@ -172,7 +172,7 @@ def test_sequences_are_harmless_at_every_split(sequence: str, screen: Screen) ->
 def test_the_live_block_is_safe(screen: Screen) -> None:
     for text in (*CONTROLS, *SEQUENCES, *MARKUP):
         screen.screen.reset()
-        block = terminal.live_block()
+        block = terminal.LiveBlock()
         block.update([[("name ", "cyan"), (text, "")], [("second", "")]])
         block.say(f"said {text}")
         block.close()
