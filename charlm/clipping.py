@@ -1,17 +1,16 @@
 """How often a training's gradients were clipped, and how great they were before: from its log.
 
-Knows the records that `charlm train --log` writes; knows no network and needs no torch.
+Knows no network and needs no torch.
 """
 
 import dataclasses
-import json
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import TextError
+from charlm.logs import read_log
 
 Exact = npt.NDArray[np.float64]
 FIELDS = ("step", "gradient_norm", "clipped")  # of a record, that are read
@@ -44,12 +43,10 @@ class Clipping:
         return np.exp(edges), counts / self.steps.sum()
 
 
-def read_log(lines: Iterable[str], name: str) -> Clipping:
-    """What `charlm train --log` wrote; raises TextError, which says the line, if it is no log."""
-    records = [_record(line, name, number) for number, line in enumerate(lines, 1)]
-    if not records:
-        raise TextError(f"{name}: the log is empty; give the log of a longer training")
-    places, norms, shares = np.array(records).T
+def clipping_of(lines: Iterable[str], name: str) -> Clipping:
+    """What the lines of a log tell; raises TextError, which says the line, if they are none."""
+    records = read_log(lines, name, FIELDS)
+    places, norms, shares = np.array([[record[field] for field in FIELDS] for record in records]).T
     steps = np.diff(places, prepend=0)
     steps[steps < 0] = places[steps < 0]  # another run's log goes on in the same file
     if len(steps) > 1:
@@ -57,21 +54,3 @@ def read_log(lines: Iterable[str], name: str) -> Clipping:
     if not steps.any():
         raise TextError(f"{name}: the log has no steps; give the log of a longer training")
     return Clipping(norms, steps.astype(np.int64), float(shares @ steps / steps.sum()))
-
-
-def _record(line: str, name: str, number: int) -> tuple[float, float, float]:
-    """Step, mean norm and share clipped."""
-    try:
-        record = json.loads(line)
-        step, norm, clipped = (float(record[field]) for field in FIELDS)
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        raise TextError(
-            f"{name}: line {number} is no record of a training log; "
-            "give a file that `charlm train --log` wrote"
-        ) from None
-    for field, value in zip(FIELDS, (step, norm, clipped), strict=True):
-        if not math.isfinite(value):
-            raise TextError(
-                f"{name}: line {number}: {field!r} is {value}, not a number; leave the line out"
-            )
-    return step, norm, clipped

@@ -31,6 +31,7 @@ FLOORS = {
     "steps": 1,
     "atomic": 1,
     "foreign": 1,
+    "logs": 1,
     "container": 1,
     "pairs": 1,
     "progress": 1,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from charlm.clipping import read_log
+from charlm.clipping import clipping_of
 from charlm.errors import TextError
 
 
@@ -14,37 +14,48 @@ def log_of(*records: tuple[int, float, float]) -> list[str]:
 
 
 def test_a_log_counts_its_records_by_their_steps() -> None:
-    clipping = read_log(log_of((10, 3.0, 0.5), (40, 1.0, 0.1), (50, 2.0, 0.0)), "log")
+    clipping = clipping_of(log_of((10, 3.0, 0.5), (40, 1.0, 0.1), (50, 2.0, 0.0)), "log")
     assert clipping.steps.tolist() == [10, 30, 10]
     assert clipping.clipped == pytest.approx((5 + 3) / 50)
     assert clipping.quantiles([0.1, 0.5, 0.6, 0.7, 1.0]) == [1.0, 1.0, 1.0, 2.0, 3.0]
 
 
 def test_a_resumed_runs_log_counts_only_its_own_steps() -> None:
-    resumed = read_log(log_of((1005, 3.0, 1.0), (1010, 1.0, 0.0), (1015, 1.0, 0.0)), "log")
+    resumed = clipping_of(log_of((1005, 3.0, 1.0), (1010, 1.0, 0.0), (1015, 1.0, 0.0)), "log")
     assert resumed.steps.tolist() == [5, 5, 5]
-    twice = read_log(log_of((5, 1.0, 0.0), (10, 1.0, 0.0), (5, 2.0, 1.0), (10, 2.0, 1.0)), "log")
+    twice = clipping_of(log_of((5, 1.0, 0.0), (10, 1.0, 0.0), (5, 2.0, 1.0), (10, 2.0, 1.0)), "log")
     assert twice.clipped == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("line", ["", "[]", "1", '{"step": 1}', '{"step": null}', "step 3"])
+@pytest.mark.parametrize("line", ["[]", "1", "step 3"])
 def test_what_is_no_log_is_refused_by_its_line(line: str) -> None:
     with pytest.raises(TextError, match=r"run\.jsonl: line 2 is no record"):
-        read_log([*log_of((1, 1.0, 0.0)), line], "run.jsonl")
+        clipping_of([*log_of((1, 1.0, 0.0)), line], "run.jsonl")
 
 
-@pytest.mark.parametrize("line", ["[" * 100_000, log_of((10**400, 1.0, 0.0))[0]])
-def test_what_is_too_great_is_refused_by_its_line(line: str) -> None:
+def test_what_is_nested_too_deep_is_refused_by_its_line() -> None:
     with pytest.raises(TextError, match=r"run\.jsonl: line 1 is no record"):
-        read_log([line], "run.jsonl")
+        clipping_of(["[" * 100_000], "run.jsonl")
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "line", ['{"step": 1}', '{"step": 1, "gradient_norm": null, "clipped": 0}']
+)
+def test_a_record_without_its_figures_is_refused_by_its_line(line: str) -> None:
+    with pytest.raises(TextError, match=r"run\.jsonl: line 1: there is no 'gradient_norm'"):
+        clipping_of([line], "run.jsonl")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400])
 def test_what_is_not_finite_is_refused_by_its_line(value: float) -> None:
-    with pytest.raises(TextError, match=r"^run\.jsonl: line 2: 'gradient_norm' is (nan|inf), not"):
-        read_log(log_of((1, 1.0, 0.0), (2, value, 0.0)), "run.jsonl")
+    with pytest.raises(TextError, match=r"line 2: 'gradient_norm' is (nan|inf|10+), not"):
+        clipping_of(log_of((1, 1.0, 0.0), (2, value, 0.0)), "run.jsonl")
+
+
+def test_empty_lines_of_a_log_are_left_out() -> None:
+    assert clipping_of(["", *log_of((10, 3.0, 0.5)), " \n"], "log").steps.tolist() == [10]
 
 
 def test_an_empty_log_is_refused() -> None:
-    with pytest.raises(TextError, match="empty"):
-        read_log([], "log")
+    with pytest.raises(TextError, match="there are no records"):
+        clipping_of([], "log")

@@ -79,9 +79,10 @@ def test_a_checkpoint_keeps_validations_and_no_gradients(cat_path: Path, cat_mod
     ("line", "message"),
     [
         ("", "there are no records"),
-        ("no JSON\n", "line 1: neither a training log's JSON object nor a checkpoint"),
-        ("[1, 2]\n", "line 1: neither"),
+        ("no JSON\n", "line 1 is no record of a training log; give"),
+        ("[1, 2]\n", "line 1 is no record"),
         ('{"step": 1, "seconds": 2}\n', "line 1: there is no 'train_nats'"),
+        ('{"step": 1, "seconds": null, "train_nats": 1}\n', "line 1: there is no 'seconds'"),
         ('{"step": "one", "seconds": 2, "train_nats": 1}\n', "line 1: 'step' is 'one'"),
         ('{"step": 1, "seconds": NaN, "train_nats": 1}\n', "line 1: 'seconds' is nan"),
         (f'{{"step": 1{"0" * 400}, "seconds": 2, "train_nats": 1}}\n', "line 1: 'step' is 1000"),

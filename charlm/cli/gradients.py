@@ -211,11 +211,11 @@ def _finite(value: float) -> float | None:
 
 
 def _clipping(options: dict[str, Any]) -> "Clipping":
-    from charlm.clipping import read_log
+    from charlm.clipping import clipping_of
     from charlm.text import open_text
 
     text = open_text([options["log"]], options["encoding"])
-    return read_log("".join(text.chunks()).splitlines(), text.documents[0].name)
+    return clipping_of("".join(text.chunks()).splitlines(), text.documents[0].name)
 
 
 def _show_clipping(clipping: "Clipping", options: dict[str, Any]) -> None:

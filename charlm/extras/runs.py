@@ -4,15 +4,14 @@ Knows files and numbers; knows nothing about how they are drawn.
 """
 
 import dataclasses
-import json
 import math
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from charlm.checkpoint import Checkpoint, load
-from charlm.errors import OptionError, TextError
+from charlm.errors import OptionError
+from charlm.logs import read_log
 
 SUFFIX = ".safetensors"
 FIELDS = ("step", "seconds", "train_nats")  # that every record of a log has
@@ -66,31 +65,4 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     if name.endswith(SUFFIX):
         return Run.of(load(path), name.removesuffix(SUFFIX))
     with open(path, encoding="utf-8", errors="replace") as file:
-        lines = [(number, line) for number, line in enumerate(file, 1) if line.strip()]
-    if not lines:
-        raise TextError(f"{os.fspath(path)}: there are no records in it")
-    records = [_record(line, f"{os.fspath(path)}, line {number}") for number, line in lines]
-    return Run(os.path.splitext(name)[0], records)
-
-
-def _record(line: str, where: str) -> Mapping[str, Any]:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        record = None
-    if not isinstance(record, dict):
-        raise TextError(
-            f"{where}: neither a training log's JSON object nor a checkpoint (*{SUFFIX})"
-        )
-    for field in FIELDS:
-        if field not in record:
-            raise TextError(f"{where}: there is no {field!r}")
-    for field, value in record.items():
-        if not (value is None or _finite(value)):
-            raise TextError(f"{where}: {field!r} is {value!r:.40}, not a number")
-    return record
-
-
-def _finite(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and abs(value) <= sys.float_info.max
+        return Run(os.path.splitext(name)[0], read_log(file, os.fspath(path), FIELDS))
