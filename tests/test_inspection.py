@@ -401,6 +401,15 @@ def test_a_cell_that_knows_is_found_and_shuffled_labels_find_nothing(cat_model: 
     assert chosen == sorted(chosen, reverse=True)
     assert all(0.5 <= one.chosen < 0.65 for one in found.shuffled)
     assert all(0.4 < one.held_out < 0.6 for one in found.shuffled)
+    assert found.chance.held_out == max(one.held_out for one in found.shuffled)
+    assert found.beyond_chance
+
+
+def test_meaningless_labels_are_seldom_found_beyond_chance(cat_model: Model) -> None:
+    passage = passage_of(cat_model, TEXT * 30)
+    draw = np.random.default_rng(1)
+    found = [find(cat_model.engine, passage, draw.random(len(passage)) < 0.2) for _ in range(12)]
+    assert sum(one.beyond_chance for one in found) <= 4  # one in six, by the shuffles' number
 
 
 def test_the_position_in_the_line_is_measured_by_correlation(cat_model: Model) -> None:

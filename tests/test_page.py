@@ -263,6 +263,13 @@ def test_the_browser_of_cells(opened: Open, made: report.Report, model: Model) -
         for group in find(browser, "#cell").find_elements("css selector", "optgroup")
     ]
     assert groups == ["Found features", "Layer 1", "Layer 2"]
+    offered = find(browser, "#cell optgroup").find_elements("css selector", "option")
+    told = {name for name, found in made.reading.found.items() if found.beyond_chance}
+    assert {option.text.split(", ")[1] for option in offered} == told
+    for row in find(browser, "#found tbody").find_elements("css selector", "tr"):
+        feature = find(row, "th").text.split()[0]
+        assert bool(row.find_elements("css selector", "button")) == (feature in told)
+        assert ("no cell tells it better than chance" in row.text) == (feature not in told)
     first = find(browser, "#found tbody button")
     name = first.text.split()[0]
     first.click()

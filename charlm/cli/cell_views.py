@@ -92,13 +92,14 @@ def _find(model: "Model", passage: "Passage", options: Options) -> None:
         f"chosen on the first {half:,} tokens, scored on the other {len(labels) - half:,}\n\n"
     )
     rows = [_found_row(str(one.cell), one) for one in found.cells[:GREATEST]]
-    best = max(found.shuffled, key=lambda one: one.held_out)
-    rows.append(_found_row(f"{best.cell}, labels shuffled (best of {len(found.shuffled)})", best))
+    name = f"{found.chance.cell}, labels shuffled (best of {len(found.shuffled)})"
+    rows.append(_found_row(name, found.chance))
     terminal.table(["cell", "is", "chosen on", "held out"], rows, right=[2, 3])
-    terminal.write(
-        f"\nlook at it: --cell-index {found.cells[0].cell}; "
-        f"{0.5 if found.measure == 'AUROC' else 0:g} is chance, 1 is perfect\n"
-    )
+    advice = f"look at it: --cell-index {found.cells[0].cell}"
+    if not found.beyond_chance:
+        advice = "no cell alone tells it: the best does no better than with labels shuffled"
+    chance = 0.5 if found.measure == "AUROC" else 0
+    terminal.write(f"\n{advice}; {chance:g} is chance, 1 is perfect\n")
 
 
 def _found_row(name: str, found: "FoundCell") -> list[str]:

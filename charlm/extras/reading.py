@@ -123,7 +123,10 @@ def _columns(values: Array, found: dict[str, Found], model: Model) -> list[int]:
     if values.shape[1] <= room:
         return list(range(values.shape[1]))
     best = [
-        one.cell.column(model.checkpoint.model) for f in found.values() for one in f.cells[:BEST]
+        one.cell.column(model.checkpoint.model)
+        for f in found.values()
+        if f.beyond_chance
+        for one in f.cells[:BEST]
     ]
     moving = np.argsort(-values.std(axis=0), kind="stable").tolist()
     return sorted(list(dict.fromkeys([*best, *moving]))[:room])
@@ -144,11 +147,11 @@ def _found_json(found: Found) -> dict[str, Any]:
             "heldOut": round(one.held_out, 3),
         }
 
-    shuffled = max((one.held_out for one in found.shuffled), default=0.0)
     return {
         "measure": found.measure,
         "cells": [record(one) for one in found.cells[:BEST]],
-        "shuffled": round(shuffled, 3),
+        "shuffled": round(found.chance.held_out, 3),
+        "beyondChance": found.beyond_chance,
     }
 
 

@@ -48,6 +48,16 @@ class Found:
     cells: list[FoundCell]
     shuffled: list[FoundCell]
 
+    @property
+    def chance(self) -> FoundCell:
+        """The shuffles' best on the held-out half: what does no better was found by chance."""
+        return max(self.shuffled, key=lambda one: one.held_out)
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether the best cell does better than that."""
+        return self.cells[0].held_out > self.chance.held_out
+
 
 class Statistics(Protocol):
     """What is counted of one half, block by block, for the labels and every shuffle of them."""

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import random
 import re
 import subprocess
 import sys
@@ -161,6 +162,24 @@ def test_finding_a_cell(charlm: Any, cat_path: Path) -> None:
     assert f"{best['held_out']:.4f}" in shown
     assert "labels shuffled (best of 5)" in shown
     assert f"look at it: --cell-index 1:{best['cell']}; 0.5 is chance, 1 is perfect" in shown
+
+
+def test_cells_that_do_no_better_than_chance_are_not_recommended(
+    charlm: Any, cat_path: Path
+) -> None:
+    """Which letter comes next in random text no cell can tell."""
+    text = "".join(random.Random(1).choices("acehstw", k=400))
+    not_told = 0
+    for letter in "acehst":
+        asked = ("inspect", cat_path, text, "--find-regex", f".(?={letter})")
+        record = json.loads(charlm(*asked, "--json").out)
+        chance = max(one["held_out"] for one in record["shuffled"])
+        told = record["cells"][0]["held_out"] > chance
+        shown = charlm(*asked).out
+        assert ("look at it: " in shown) == told
+        assert ("no cell alone tells it: the best does no better than" in shown) == (not told)
+        not_told += not told
+    assert not_told >= 2
 
 
 def test_finding_by_a_regular_expression(charlm: Any, cat_path: Path) -> None:

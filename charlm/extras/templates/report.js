@@ -286,7 +286,8 @@ function addCells() {
     list.append(made);
   };
   const rows = new Map(data.cells.map((name, row) => [name, row]));
-  const found = Object.entries(data.found).filter(([, { cells }]) => rows.has(cells[0].cell));
+  const found = Object.entries(data.found)
+    .filter(([, { cells, beyondChance }]) => beyondChance && rows.has(cells[0].cell));
   group("Found features", found.map(([feature, { cells }]) =>
     [rows.get(cells[0].cell), `${cells[0].cell}, ${feature}`]));
   const layers = new Map();
@@ -306,9 +307,9 @@ function addCells() {
     const head = make("th", feature);
     head.scope = "row";
     head.append(" ", make("small", found.measure));
-    const buttons = make("td");
+    const buttons = make("td", found.beyondChance ? "" : "no cell tells it better than chance");
     for (const { cell: name, heldOut, rising } of found.cells) {
-      if (!rows.has(name)) continue;
+      if (!found.beyondChance || !rows.has(name)) continue;
       const button = make("button", `${name}  ${heldOut.toFixed(2)}${rising ? "" : " (falling)"}`);
       button.type = "button";
       button.addEventListener("click", () => showCell(rows.get(name)));
