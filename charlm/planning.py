@@ -36,7 +36,7 @@ SLOWER = {  # how much less of it cells without a library's kernel reach
 }
 WIDE = 512  # hidden size
 REMEMBERED = 1.5  # passes over the text
-MOST_DROPOUT = 0.5
+UNPRESSED, MOST_DROPOUT = 2.0, 0.5  # passes × parameters a token without dropout; its rate
 TYPICAL_MINUTES = 3.0
 BUDGETS = ("minutes", "epochs", "steps")
 
@@ -189,7 +189,7 @@ def _dropout(pressure: float) -> float:
 
     A line that is shorter than a window can be, counts for less: it is hardly told from others.
     """
-    return round(min(max(0.1 * math.log2(max(pressure, 1.0)) - 0.05, 0.0), MOST_DROPOUT), 2)
+    return round(min(0.08 * math.log2(max(pressure / UNPRESSED, 1.0)), MOST_DROPOUT), 2)
 
 
 def _weight_decay(learning_rate: float, steps: float) -> float:
