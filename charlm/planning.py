@@ -35,7 +35,7 @@ SLOWER = {  # how much less of it cells without a library's kernel reach
     "lstm-peephole": 1.75,
 }
 WIDE = 512  # hidden size
-REMEMBERED = 1.1  # passes over the text
+REMEMBERED = 1.5  # passes over the text
 UNPRESSED, MOST_DROPOUT = 2.0, 0.5  # passes × parameters a token without dropout; its rate
 TYPICAL_MINUTES = 3.0
 BUDGETS = ("minutes", "epochs", "steps")
