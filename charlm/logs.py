@@ -13,31 +13,33 @@ from charlm.errors import TextError
 ADVICE = "give a file that `charlm train --log` wrote"
 
 
-def read_log(lines: Iterable[str], name: str, fields: Sequence[str]) -> list[Mapping[str, Any]]:
+def read_log(
+    lines: Iterable[str], name: str, fields: Sequence[str], advice: str = ADVICE
+) -> list[Mapping[str, Any]]:
     """The log's records, each of which has these fields; lines of white space are left out.
 
-    Raises TextError, which says the file, the line and what is wrong there.
+    Raises TextError, which says the file, the line, what is wrong there and the advice.
     """
     records = [
-        _record(line, f"{name}: line {number}", fields)
+        _record(line, f"{name}: line {number}", fields, advice)
         for number, line in enumerate(lines, 1)
         if line.strip()
     ]
     if not records:
-        raise TextError(f"{name}: there are no records in it; {ADVICE}")
+        raise TextError(f"{name}: there are no records in it; {advice}")
     return records
 
 
-def _record(line: str, where: str, fields: Sequence[str]) -> Mapping[str, Any]:
+def _record(line: str, where: str, fields: Sequence[str], advice: str) -> Mapping[str, Any]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
-        raise TextError(f"{where} is no record of a training log; {ADVICE}")
+        raise TextError(f"{where} is no record of a training log; {advice}")
     for field in fields:
         if record.get(field) is None:
-            raise TextError(f"{where}: there is no {field!r}; {ADVICE}")
+            raise TextError(f"{where}: there is no {field!r}; {advice}")
     for field, value in record.items():
         if not (value is None or _finite(value)):
             raise TextError(

@@ -39,11 +39,16 @@ def test_what_is_nested_too_deep_is_refused_by_its_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['{"step": 1}', '{"step": 1, "gradient_norm": null, "clipped": 0}']
+    ("line", "missing"),
+    [
+        ('{"step": 1}', "gradient_norm"),
+        ('{"step": null}', "step"),
+        ('{"step": 1, "gradient_norm": null, "clipped": 0}', "gradient_norm"),
+    ],
 )
-def test_a_record_without_its_figures_is_refused_by_its_line(line: str) -> None:
-    with pytest.raises(TextError, match=r"run\.jsonl: line 1: there is no 'gradient_norm'"):
-        clipping_of([line], "run.jsonl")
+def test_a_record_without_its_figures_is_refused_by_its_line(line: str, missing: str) -> None:
+    with pytest.raises(TextError, match=rf"run\.jsonl: line 2: there is no '{missing}'"):
+        clipping_of([*log_of((1, 1.0, 0.0)), line], "run.jsonl")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400])

@@ -11,7 +11,7 @@ from typing import Any
 
 from charlm.checkpoint import Checkpoint, load
 from charlm.errors import OptionError
-from charlm.logs import read_log
+from charlm.logs import ADVICE, read_log
 
 SUFFIX = ".safetensors"
 FIELDS = ("step", "seconds", "train_nats")  # that every record of a log has
@@ -65,4 +65,5 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     if name.endswith(SUFFIX):
         return Run.of(load(path), name.removesuffix(SUFFIX))
     with open(path, encoding="utf-8", errors="replace") as file:
-        return Run(os.path.splitext(name)[0], read_log(file, os.fspath(path), FIELDS))
+        advice = f"{ADVICE}, or a checkpoint (*{SUFFIX})"
+        return Run(os.path.splitext(name)[0], read_log(file, os.fspath(path), FIELDS, advice))

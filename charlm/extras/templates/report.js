@@ -308,8 +308,8 @@ function addCells() {
     head.scope = "row";
     head.append(" ", make("small", found.measure));
     const buttons = make("td", found.beyondChance ? "" : "no cell tells it better than chance");
-    for (const { cell: name, heldOut, rising } of found.cells) {
-      if (!found.beyondChance || !rows.has(name)) continue;
+    const offered = found.beyondChance ? found.cells.filter(({ cell }) => rows.has(cell)) : [];
+    for (const { cell: name, heldOut, rising } of offered) {
       const button = make("button", `${name}  ${heldOut.toFixed(2)}${rising ? "" : " (falling)"}`);
       button.type = "button";
       button.addEventListener("click", () => showCell(rows.get(name)));
