@@ -34,6 +34,7 @@ SLOWER = {  # how much less of it cells without a library's kernel reach
     "lstm": 1.0,
     "lstm-peephole": 1.75,
 }
+ROWS, FEW, SLOW = 1536, 8, 2.0  # of a product that is timed; seconds that are too many
 WIDE = 512  # hidden size
 REMEMBERED = 1.5  # passes over the text
 UNPRESSED, MOST_DROPOUT = 2.0, 0.5  # passes × parameters a token without dropout; its rate
@@ -54,20 +55,23 @@ class Machine:
     def probe(
         cls, device: str = "auto", precision: str = "auto", threads: int | None = None
     ) -> "Machine":
-        """Times matrix products in both precisions for some tens of milliseconds.
+        """Times matrix products for some tens of milliseconds.
 
         Raises OptionError for a device that is not there.
         """
         threads = threads or _cores()
         torch.set_num_threads(threads)
         device = device_of(device)
-        rates = {
-            name: _product_rate(torch.device(device), getattr(torch, name))
-            for name in ("float32", "bfloat16")
-        }
-        if precision == "auto":
-            precision = "bfloat16" if rates["bfloat16"] > 1.3 * rates["float32"] else "float32"
-        return cls(device, precision, threads, rates[precision])
+
+        def rate(precision: str) -> float:
+            return _product_rate(torch.device(device), getattr(torch, precision))
+
+        if precision != "auto":
+            return cls(device, precision, threads, rate(precision))
+        full, half = rate("float32"), rate("bfloat16")
+        if half > 1.3 * full:
+            return cls(device, "bfloat16", threads, half)
+        return cls(device, "float32", threads, full)
 
 
 def _cores() -> int:
@@ -78,15 +82,25 @@ def _cores() -> int:
 
 
 def _product_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of (1536, 512) × (512, 2048), the best of several."""
-    a = torch.ones(1536, 512, device=device, dtype=dtype)
-    b = torch.ones(512, 2048, device=device, dtype=dtype)
-    best = math.inf
-    for _ in range(6):
-        begun = time.perf_counter()
-        float((a @ b)[0, 0])
-        best = min(best, time.perf_counter() - begun)
-    return 2 * 1536 * 512 * 2048 / best
+    """Floating-point operations a second of (ROWS, 512) × (512, 2048), the best of several.
+
+    Of a FEW rows where all of them would take seconds: a processor without instructions for
+    bfloat16 is a hundred times slower in it.
+    """
+    weight = torch.ones(512, 2048, device=device, dtype=dtype)
+
+    def seconds(rows: int, times: int) -> float:
+        left, best = torch.ones(rows, 512, device=device, dtype=dtype), math.inf
+        for _ in range(times):
+            begun = time.perf_counter()
+            float((left @ weight)[0, 0])
+            best = min(best, time.perf_counter() - begun)
+        return best
+
+    few = seconds(FEW, 2)
+    if few * ROWS / FEW > SLOW:
+        return 2 * weight.numel() * FEW / few
+    return 2 * weight.numel() * ROWS / seconds(ROWS, 6)
 
 
 def plan(

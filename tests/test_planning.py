@@ -1,9 +1,11 @@
 """The plan keeps what the user chose, grows with the budget, and fits every text."""
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import fixed_machine
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,6 +160,16 @@ def test_the_probe_measures_something() -> None:
     found = Machine.probe(device="cpu", threads=1)
     assert found.rate > 0
     assert found.threads == 1
+
+
+@pytest.mark.parametrize(("second", "timings"), [(1e-6, 8), (1.0, 2)])
+def test_a_product_that_would_take_seconds_is_timed_in_a_few_rows(
+    second: float, timings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(0, second)
+    monkeypatch.setattr(planning.time, "perf_counter", lambda: next(clock))
+    assert planning._product_rate(torch.device("cpu"), torch.float32) > 0
+    assert next(clock) == pytest.approx(2 * timings * second)
 
 
 def test_systems_that_do_not_say_which_cores(monkeypatch: pytest.MonkeyPatch) -> None:
