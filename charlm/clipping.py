@@ -13,14 +13,14 @@ from charlm.errors import TextError
 from charlm.logs import read_log
 
 Exact = npt.NDArray[np.float64]
-FIELDS = ("step", "gradient_norm", "clipped")  # of a record, that are read
+FIELDS = ("steps", "gradient_norm", "clipped")  # of a record, that are read
 
 
 @dataclasses.dataclass(frozen=True)
 class Clipping:
     """The gradient's norm before clipping, over a training's log.
 
-    norms: each record's, itself the mean of the steps since the record before; steps: how many
+    norms: each record's, itself a mean over the steps since the record before; steps: how many
     those were; clipped: which share of all steps was clipped.
     """
 
@@ -46,11 +46,7 @@ class Clipping:
 def clipping_of(lines: Iterable[str], name: str) -> Clipping:
     """What the lines of a log tell; raises TextError, which says the line, if they are none."""
     records = read_log(lines, name, FIELDS)
-    places, norms, shares = np.array([[record[field] for field in FIELDS] for record in records]).T
-    steps = np.diff(places, prepend=0)
-    steps[steps < 0] = places[steps < 0]  # another run's log goes on in the same file
-    if len(steps) > 1:
-        steps[0] = min(steps[0], steps[1:].max())  # a resumed run counts from where it stood
+    steps, norms, shares = np.array([[record[field] for field in FIELDS] for record in records]).T
     if not steps.any():
         raise TextError(f"{name}: the log has no steps; give the log of a longer training")
     return Clipping(norms, steps.astype(np.int64), float(shares @ steps / steps.sum()))

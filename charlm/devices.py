@@ -1,4 +1,4 @@
-"""Where a network runs: the device that an option names, if this machine has it.
+"""Where a network runs, and in which precision it can: what an option names, if it is here.
 
 Knows torch; knows nothing about networks.
 """
@@ -20,3 +20,14 @@ def device_of(name: str) -> str:
     if missing.get(name):
         raise OptionError(f"--device {name}: torch finds none here; give --device auto or cpu")
     return name
+
+
+def trains_in_bfloat16(device: str) -> bool:
+    """Whether torch can do so there: its LSTM refuses an x86 processor without AVX-512."""
+    lstm = torch.nn.LSTM(1, 1, device=device)
+    try:
+        with torch.autocast(device, torch.bfloat16):
+            lstm(torch.zeros(1, 1, 1, device=device))
+    except RuntimeError:
+        return False
+    return True

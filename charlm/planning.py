@@ -15,7 +15,8 @@ import torch
 
 from charlm.config import ModelConfig, TrainConfig
 from charlm.corpus import Tokens
-from charlm.devices import device_of
+from charlm.devices import device_of, trains_in_bfloat16
+from charlm.errors import OptionError
 
 SIZES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048)
 TOKENS_PER_PARAMETER = 6.0  # what the best model for a budget has seen when it is spent
@@ -36,7 +37,7 @@ SLOWER = {  # how much less of it cells without a library's kernel reach
 }
 ROWS, FEW, SLOW = 1536, 8, 2.0  # of a product that is timed; seconds that are too many
 WIDE = 512  # hidden size
-REMEMBERED = 1.5  # passes over the text
+REMEMBERED, REMEMBERED_STEPS = 1.5, 800  # passes over the text; steps at least, if unpressed
 UNPRESSED, MOST_DROPOUT = 2.0, 0.5  # passes × parameters a token without dropout; its rate
 TYPICAL_MINUTES = 3.0
 BUDGETS = ("minutes", "epochs", "steps")
@@ -57,7 +58,7 @@ class Machine:
     ) -> "Machine":
         """Times matrix products for some tens of milliseconds.
 
-        Raises OptionError for a device that is not there.
+        Raises OptionError for a device that is not there, or not able to train in the precision.
         """
         threads = threads or _cores()
         torch.set_num_threads(threads)
@@ -66,6 +67,10 @@ class Machine:
         def rate(precision: str) -> float:
             return _product_rate(torch.device(device), getattr(torch, precision))
 
+        if precision == "bfloat16" and not trains_in_bfloat16(device):
+            raise OptionError(
+                "--precision bfloat16: this processor cannot train in it; give auto or float32"
+            )
         if precision != "auto":
             return cls(device, precision, threads, rate(precision))
         full, half = rate("float32"), rate("bfloat16")
@@ -183,10 +188,12 @@ def _training(
     }
     length = min(line or math.inf, made["bptt"])
     steps = max(1.0, tokens.events / (made["batch_size"] * length))  # of a pass over the text
-    pressure = _passes(tokens, model, machine, chosen, steps) * model.parameters / tokens.events
+    passes = _passes(tokens, model, machine, chosen, steps)
+    # Lines that are shorter than a window can be count for less: they are hardly told apart.
+    pressure = _pressure(passes * model.parameters / tokens.events * length / made["bptt"])
     regular = {
-        "dropout": _dropout(pressure * length / made["bptt"]),
-        "weight_decay": _weight_decay(made["learning_rate"], steps),
+        "dropout": _dropout(pressure),
+        "weight_decay": _weight_decay(pressure, made["learning_rate"], steps),
     }
     return TrainConfig(**{**regular, **made})
 
@@ -198,22 +205,25 @@ def _learning_rate(model: ModelConfig) -> float:
     return round(min(0.01, 0.01 * math.sqrt(768 / model.hidden_size)), 4)
 
 
+def _pressure(times: float) -> float:
+    """How hard a text is learned by heart, from 1, not at all: by passes × parameters a token."""
+    return max(times / UNPRESSED, 1.0)
+
+
 def _dropout(pressure: float) -> float:
-    """By passes over the text × parameters a token of it: how hard it is learned by heart.
-
-    A line that is shorter than a window can be, counts for less: it is hardly told from others.
-    """
-    return round(min(0.08 * math.log2(max(pressure / UNPRESSED, 1.0)), MOST_DROPOUT), 2)
+    return round(min(0.08 * math.log2(pressure), MOST_DROPOUT), 2)
 
 
-def _weight_decay(learning_rate: float, steps: float) -> float:
+def _weight_decay(pressure: float, learning_rate: float, steps: float) -> float:
     """So much that weights are averages over the steps of REMEMBERED passes over the text.
 
     AdamW's weights are moving averages of its steps, of 1 / (rate × decay) of them, and what suits
-    a text is a number of passes, not of steps (Wang and Aitchison 2024, arXiv:2405.13698).
+    a text is a number of passes, not of steps (Wang and Aitchison 2024, arXiv:2405.13698). Of
+    fewer than REMEMBERED_STEPS they stay small, which suits only what is learned by heart.
     """
     least, most = 0.01, 0.5
-    return float(f"{min(max(1 / (learning_rate * REMEMBERED * steps), least), most):.2g}")
+    averaged = max(REMEMBERED * steps, REMEMBERED_STEPS / pressure)
+    return float(f"{min(max(1 / (learning_rate * averaged), least), most):.2g}")
 
 
 def _window(line: float | None, model: ModelConfig, chosen: Mapping[str, Any]) -> tuple[int, int]:

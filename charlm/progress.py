@@ -10,12 +10,14 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Where a training stands; train_nats and gradient_norm are means since the last record.
+    """Where a training stands; train_nats, gradient_norm and clipped are means of the last steps.
 
+    steps: how many those were, since the last record; of none, the means are the last record's.
     Losses are in nats per token; valid_nats is None but right after a validation.
     """
 
     step: int
+    steps: int
     epoch: float
     seconds: float
     fraction: float
@@ -51,14 +53,15 @@ class Tally:
         self.clipped += norm > clip
 
     def means(self) -> dict[str, Any]:
-        """The fields of a Progress that are means since the last record.
+        """The fields of a Progress that are of the steps since the last record.
 
-        Where no step was made since then they are those of the last record.
+        Where no step was made since then the means are those of the last record.
         """
         if not self.steps and self.before:
-            return self.before
+            return self.before | {"steps": 0}
         steps = max(self.steps, 1)
         return {
+            "steps": self.steps,
             "train_nats": self.nats / max(self.tokens, 1),
             "gradient_norm": self.norm / steps,
             "clipped": self.clipped / steps,

@@ -127,6 +127,7 @@ def resume(
     """Goes on where the run that wrote the checkpoint stood.
 
     chosen: of LATER what is to be other than it was, perhaps a larger budget; None is as it was.
+    The precision is the machine's, which is to be the run's where the machine has it.
     Raises TextError if the corpus is not the one it was trained on, OptionError if the run is
     complete.
     """
@@ -134,7 +135,7 @@ def resume(
     _check_text(about, checkpoint.corpus)
     if not checkpoint.resume:
         raise OptionError("--resume: this checkpoint keeps no state to go on from")
-    config = _later(checkpoint.training, chosen)
+    config = dataclasses.replace(_later(checkpoint.training, chosen), precision=machine.precision)
     _check_memory(checkpoint.model, config, corpus, machine)
     model = LanguageModel(checkpoint.model).to(machine.device)
     training = Training(model, corpus, config, started)

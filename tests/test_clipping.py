@@ -9,22 +9,21 @@ from charlm.errors import TextError
 
 
 def log_of(*records: tuple[int, float, float]) -> list[str]:
-    names = ("step", "gradient_norm", "clipped")
+    names = ("steps", "gradient_norm", "clipped")
     return [json.dumps(dict(zip(names, record, strict=True))) for record in records]
 
 
 def test_a_log_counts_its_records_by_their_steps() -> None:
-    clipping = clipping_of(log_of((10, 3.0, 0.5), (40, 1.0, 0.1), (50, 2.0, 0.0)), "log")
+    clipping = clipping_of(log_of((10, 3.0, 0.5), (30, 1.0, 0.1), (10, 2.0, 0.0)), "log")
     assert clipping.steps.tolist() == [10, 30, 10]
     assert clipping.clipped == pytest.approx((5 + 3) / 50)
     assert clipping.quantiles([0.1, 0.5, 0.6, 0.7, 1.0]) == [1.0, 1.0, 1.0, 2.0, 3.0]
 
 
-def test_a_resumed_runs_log_counts_only_its_own_steps() -> None:
-    resumed = clipping_of(log_of((1005, 3.0, 1.0), (1010, 1.0, 0.0), (1015, 1.0, 0.0)), "log")
-    assert resumed.steps.tolist() == [5, 5, 5]
-    twice = clipping_of(log_of((5, 1.0, 0.0), (10, 1.0, 0.0), (5, 2.0, 1.0), (10, 2.0, 1.0)), "log")
-    assert twice.clipped == pytest.approx(0.5)
+def test_a_validation_after_which_no_step_was_made_counts_for_nothing() -> None:
+    clipping = clipping_of(log_of((10, 3.0, 0.5), (0, 3.0, 0.5), (5, 1.0, 0.2)), "log")
+    assert clipping.clipped == pytest.approx(6 / 15)
+    assert clipping.quantiles([0.3, 0.4, 1.0]) == [1.0, 3.0, 3.0]
 
 
 @pytest.mark.parametrize("line", ["[]", "1", "step 3"])
@@ -41,9 +40,10 @@ def test_what_is_nested_too_deep_is_refused_by_its_line() -> None:
 @pytest.mark.parametrize(
     ("line", "missing"),
     [
-        ('{"step": 1}', "gradient_norm"),
-        ('{"step": null}', "step"),
-        ('{"step": 1, "gradient_norm": null, "clipped": 0}', "gradient_norm"),
+        ('{"steps": 1}', "gradient_norm"),
+        ('{"step": 1, "gradient_norm": 1, "clipped": 0}', "steps"),
+        ('{"steps": null}', "steps"),
+        ('{"steps": 1, "gradient_norm": null, "clipped": 0}', "gradient_norm"),
     ],
 )
 def test_a_record_without_its_figures_is_refused_by_its_line(line: str, missing: str) -> None:

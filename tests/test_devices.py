@@ -1,12 +1,15 @@
 """A device is taken if it is there; one that is not is refused in one line."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from charlm.devices import device_of
+from charlm import devices, planning
+from charlm.checkpoint import load, save
+from charlm.devices import device_of, trains_in_bfloat16
 
 
 @pytest.fixture
@@ -48,3 +51,45 @@ def test_what_is_not_there_is_refused(
     assert ran.err.splitlines()[-1] == wanted
     assert ran.out == ""
     assert not (tmp_path / "new.safetensors").exists()
+
+
+# Precision
+
+SMALL = ("--steps", 2, "--hidden-size", 8, "--threads", 1)
+
+
+@pytest.fixture
+def without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "trains_in_bfloat16", lambda _: False)
+    monkeypatch.setattr(planning, "trains_in_bfloat16", lambda _: False)
+
+
+def test_bfloat16_is_trained_in_or_refused(charlm: Any, cat_file: Path, tmp_path: Path) -> None:
+    options = ("-o", tmp_path / "new.safetensors", "--precision", "bfloat16", *SMALL)
+    if trains_in_bfloat16("cpu"):
+        assert "saved" in charlm("train", cat_file, *options).err
+    else:
+        refused = charlm("train", cat_file, *options, code=2).err.splitlines()[-1]
+        assert refused.startswith("charlm: --precision bfloat16: this processor cannot")
+
+
+@pytest.mark.usefixtures("without_bfloat16")
+def test_bfloat16_is_refused_where_there_is_none(charlm: Any, cat_file: Path) -> None:
+    ran = charlm("train", cat_file, "-o", "m", "--precision", "bfloat16", *SMALL, code=2)
+    assert ran.err == (
+        "charlm: --precision bfloat16: this processor cannot train in it; give auto or float32\n"
+    )
+
+
+@pytest.mark.usefixtures("without_bfloat16")
+def test_a_run_in_bfloat16_goes_on_in_float32_where_there_is_none(
+    charlm: Any, cat_file: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.safetensors"
+    charlm("train", cat_file, "-o", path, "--precision", "float32", *SMALL)
+    made = load(path)
+    save(path, replace(made, training=replace(made.training, precision="bfloat16")))
+    ran = charlm("train", cat_file, "-o", path, "--resume", "--steps", 4, "--threads", 1)
+    assert "the run began in bfloat16, in which this processor cannot train" in ran.err
+    assert load(path).training.precision == "float32"
+    assert load(path).progress["step"] == 4

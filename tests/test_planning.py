@@ -14,7 +14,7 @@ from charlm import planning
 from charlm.config import CELLS
 from charlm.corpus import Tokens
 from charlm.errors import OptionError
-from charlm.planning import REMEMBERED, Machine, plan, tokens_per_second
+from charlm.planning import REMEMBERED, REMEMBERED_STEPS, Machine, plan, tokens_per_second
 from charlm.tokenizers import EOS
 
 CHOICES = {
@@ -125,17 +125,30 @@ def test_a_short_text_has_a_small_model_and_much_dropout() -> None:
     assert regular.weight_decay > plain.weight_decay
 
 
+def remembered(events: int, line: int | None, **chosen: Any) -> tuple[float, float]:
+    """Over how many steps and passes the plan's weights are averages."""
+    _, config = plan(text(events, line), 65, fixed_machine(), chosen)
+    steps = 1 / (config.learning_rate * config.weight_decay)
+    length = config.bptt if line is None else line + 1
+    return steps, steps * config.batch_size * length / events
+
+
 @pytest.mark.parametrize("line", [None, 25])
-def test_weights_are_averages_over_as_many_passes_whatever_the_text(line: int | None) -> None:
-    passes = []
-    for events in (600_000, 1_000_000, 2_000_000):
-        tokens = text(events, line)
-        for chosen in ({}, {"learning_rate": 0.005}, {"batch_size": 64}):
-            _, config = plan(tokens, 65, fixed_machine(), {"minutes": 3.0, **chosen})
-            length = config.bptt if line is None else line + 1
-            steps = 1 / (config.learning_rate * config.weight_decay)
-            passes.append(steps * config.batch_size * length / events)
-    assert passes == pytest.approx([REMEMBERED] * len(passes), rel=0.1)
+@pytest.mark.parametrize("events", [4_000_000, 8_000_000])
+def test_weights_are_averages_over_as_many_passes_whatever_the_text(
+    events: int, line: int | None
+) -> None:
+    for chosen in ({}, {"learning_rate": 0.005}, {"batch_size": 64}):
+        _, passes = remembered(events, line, **{"minutes": 3.0, **chosen})
+        assert passes == pytest.approx(REMEMBERED, rel=0.1)
+
+
+@pytest.mark.parametrize("line", [None, 25])
+def test_what_is_not_learned_by_heart_is_averaged_over_more_steps(line: int | None) -> None:
+    seldom, often, always = (remembered(300_000, line, epochs=epochs) for epochs in (0.2, 20, 500))
+    assert seldom[0] == pytest.approx(REMEMBERED_STEPS, rel=0.1)
+    assert seldom[1] > often[1] >= always[1]
+    assert always[1] == pytest.approx(REMEMBERED, rel=0.1)
 
 
 # The machine
@@ -147,6 +160,7 @@ def test_precision_is_what_a_probe_finds_faster(
 ) -> None:
     rates = {"torch.float32": 1e9, "torch.bfloat16": bfloat16 * 1e9}
     monkeypatch.setattr(planning, "_product_rate", lambda _, dtype: rates[str(dtype)])
+    monkeypatch.setattr(planning, "trains_in_bfloat16", lambda _: True)
     found = Machine.probe(device="cpu", threads=1)
     assert (found.device, found.precision) == ("cpu", expected)
     assert found.rate == rates[f"torch.{expected}"]

@@ -206,6 +206,7 @@ def _budget(run: "Run") -> str:
 def _record(run: "Run", progress: "Progress") -> dict[str, Any]:
     record = {
         "step": progress.step,
+        "steps": progress.steps,
         "epoch": progress.epoch,
         "seconds": progress.seconds,
         "train_nats": progress.train_nats,

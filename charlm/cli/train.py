@@ -128,7 +128,7 @@ def _command(
     earlier = _earlier(output, options)
     view = View(quiet=options["quiet"])
     corpus = _corpus(texts, earlier, view, options)
-    run = _run(corpus, earlier, options)
+    run = _run(corpus, earlier, view, options)
     view.announce(run, str(output), options["log"], resumed=options["resume"])
     saved = _train(run, output, view, listener)
     view.close(run, str(output) if saved else None)
@@ -226,13 +226,16 @@ def _corpus(
     )
 
 
-def _run(corpus: "Corpus", earlier: "Checkpoint | None", options: dict[str, Any]) -> "Run":
+def _run(
+    corpus: "Corpus", earlier: "Checkpoint | None", view: "View", options: dict[str, Any]
+) -> "Run":
     from charlm.planning import Machine
     from charlm.run import LATER, begin, resume
 
     if options["resume"]:
         assert earlier is not None
-        machine = Machine.probe(options["device"], earlier.training.precision, options["threads"])
+        precision = _precision(earlier.training.precision, view, options)
+        machine = Machine.probe(options["device"], precision, options["threads"])
         chosen = {name: options[name] for name in LATER}
         return resume(earlier, corpus, machine, chosen, STARTED)
     machine = Machine.probe(options["device"], options["precision"], options["threads"])
@@ -242,6 +245,18 @@ def _run(corpus: "Corpus", earlier: "Checkpoint | None", options: dict[str, Any]
         name: chosen[name] for name in chosen if name not in ("precision", "threads", "per_line")
     }
     return begin(corpus, machine, chosen, STARTED, earlier)
+
+
+def _precision(began: str, view: "View", options: dict[str, Any]) -> str:
+    """What a run goes on in: what it began in, if this machine can."""
+    from charlm.devices import device_of, trains_in_bfloat16
+
+    if began == "float32" or trains_in_bfloat16(device_of(options["device"])):
+        return began
+    view.say(
+        "the run began in bfloat16, in which this processor cannot train: float32 from here on"
+    )
+    return "float32"
 
 
 def _train(run: "Run", output: Path, view: "View", listener: "Listener") -> bool:

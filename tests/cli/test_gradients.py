@@ -105,7 +105,7 @@ def test_norms_that_are_no_numbers_are_null_in_json(
 
 
 def test_a_log_may_come_from_standard_input(charlm: Any) -> None:
-    record = '{"step": 7, "gradient_norm": 0.5, "clipped": 0.0}\n'
+    record = '{"steps": 7, "gradient_norm": 0.5, "clipped": 0.0}\n'
     assert "7 steps, 0.0% of them clipped" in charlm("gradients", "--log", "-", input=record).out
 
 
