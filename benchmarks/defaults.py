@@ -8,12 +8,13 @@ one's. Runs have one thread each, as many at a time as there are cores: what els
 makes them longer and no different.
 
 Every run is written into the results file as soon as it ends and is not repeated while it stands
-there, so that the table can be completed in several sittings; --redo repeats what is chosen (after
-a change of the plan, say). The alternatives are made from what was planned in the recorded run.
+there, so that the table can be completed in several sittings; each kind of machine has a file of
+its own. --redo repeats what is chosen (after a change of the plan, say). The alternatives are made from what was planned in the recorded run.
 """
 
 import datetime
 import json
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +34,6 @@ from charlm.run import begin
 from charlm.text import open_text
 from charlm.windows import windows_of
 
-FILE = RESULTS / "defaults-grid.json"
 MINUTES = (1.0, 3.0, 10.0)
 TEXTS: dict[str, tuple[Path, tuple[str, ...]]] = {
     "plays": (CORPORA / "tinyshakespeare.txt", ()),
@@ -66,12 +66,12 @@ Cells = dict[str, Cell]
 class Grid:
     """The finished runs in a file, by "text, minutes, choice"."""
 
-    def __init__(self, path: Path = FILE) -> None:
-        self.path = path
-        record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        self.machine: dict[str, str] = record.get("machine") or machine()
-        self.cells: Cells = record.get("cells", {})
+    def __init__(self, path: Path | None = None) -> None:
         here = machine()
+        self.path = path = path or _file_of(here)
+        record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self.machine: dict[str, str] = record.get("machine") or here
+        self.cells: Cells = record.get("cells", {})
         for name in ("processor", "cores"):
             if here[name] != self.machine[name]:
                 raise click.UsageError(
@@ -122,6 +122,12 @@ class Grid:
             ratio,
             ratio <= WITHIN if not missing else None,
         )
+
+
+def _file_of(about: dict[str, str]) -> Path:
+    """The results of machines with that processor and as many cores."""
+    kind = re.sub(r"[^a-z0-9]+", "-", f"{about['processor']} {about['cores']} cores".lower())
+    return RESULTS / f"defaults-grid-{kind}.json"
 
 
 def _key(text: str, minutes: float, choice: str) -> str:
@@ -272,13 +278,13 @@ def run_long() -> Iterator[Row]:
 @click.option("--text", "texts", multiple=True, type=click.Choice(list(TEXTS)))
 @click.option("--minutes", "budgets", multiple=True, type=click.FloatRange(0, min_open=True))
 @click.option("--choice", "choices", multiple=True, type=click.Choice(ALTERNATIVES))
-@click.option("--file", "path", type=click.Path(path_type=Path), default=FILE)
+@click.option("--file", "path", type=click.Path(path_type=Path))
 @click.option("--redo", is_flag=True, help="Repeat the runs that are there.")
 def main(
     texts: tuple[str, ...],
     budgets: tuple[float, ...],
     choices: tuple[str, ...],
-    path: Path,
+    path: Path | None,
     redo: bool,
 ) -> None:
     """Complete the grid, or the texts, budgets and alternatives given.

@@ -415,6 +415,14 @@ def test_runs_beside_another_plan_do_not_count(
     assert len(made) == before
 
 
+def test_each_kind_of_machine_has_a_grid_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    abacus = {"processor": "Abacus (without beads)", "cores": "1"}
+    monkeypatch.setattr(defaults, "machine", lambda: abacus)
+    assert (
+        defaults.Grid().path == results.RESULTS / "defaults-grid-abacus-without-beads-1-cores.json"
+    )
+
+
 def test_a_grid_of_another_machine_is_not_mixed(tmp_path: Path) -> None:
     path = tmp_path / "grid.json"
     path.write_text(json.dumps({"machine": {"processor": "abacus", "cores": "1"}, "cells": {}}))
