@@ -9,7 +9,8 @@ makes them longer and no different.
 
 Every run is written into the results file as soon as it ends and is not repeated while it stands
 there, so that the table can be completed in several sittings; each kind of machine has a file of
-its own. --redo repeats what is chosen (after a change of the plan, say). The alternatives are made from what was planned in the recorded run.
+its own. --redo repeats what is chosen (after a change of the plan, say). The alternatives are made
+from what was planned in the recorded run.
 """
 
 import datetime
