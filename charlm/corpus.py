@@ -20,6 +20,7 @@ from charlm.text import Text, lines_where
 from charlm.tokenizers import EOS, UNK, Tokenizer, train_tokenizer
 
 BLOCK = 2**24  # tokens looked through at a time
+COUNTED = 2**20  # of a block's tokens, at least, where a sample of them will do
 GROWING = ("characters", "words")  # kinds of tokens that new ones can join
 VALID_EVERY = 10  # per line: lines 10, 20, 30, … are the validation's
 
@@ -52,6 +53,17 @@ class Tokens:
     def sequences(self) -> int:
         """How many sequences there are."""
         return max(1, self._count(EOS) - self.per_line)
+
+    def frequencies(self, size: int) -> npt.NDArray[np.float64]:
+        """(size,) the share that each token is of those to predict, as if each came once more.
+
+        Of a long text not all are counted, but ones evenly spread over it.
+        """
+        counts = np.ones(size)
+        for _, block in blocks_of(self.ids[1:]):
+            counts += np.bincount(block[:: len(block) // COUNTED or 1], minlength=size)
+        shares: npt.NDArray[np.float64] = counts / counts.sum()
+        return shares
 
     @property
     def checksum(self) -> str:

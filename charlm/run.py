@@ -111,6 +111,7 @@ def begin(
     _check_memory(model_config, config, corpus, machine)
     torch.manual_seed(config.seed)
     model = LanguageModel(model_config)
+    model.expect(corpus.train.frequencies(model_config.vocabulary_size))
     if init_from is not None:
         _copy_weights(init_from, model)
     training = Training(model.to(machine.device), corpus, config, started)

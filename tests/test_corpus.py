@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from conftest import corpus_of
 
-from charlm.corpus import blocks_of, build_corpus, tokenize
+from charlm import corpus as corpora
+from charlm.corpus import Tokens, blocks_of, build_corpus, tokenize
 from charlm.errors import OptionError, TextError
 from charlm.text import text_of
 from charlm.tokenizers import EOS, UNK, train_tokenizer
@@ -92,6 +93,28 @@ def test_unseen_characters_are_counted() -> None:
     tokens = tokenize([["abxya"]], train_tokenizer("characters", ["ab"]), per_line=False)
     assert tokens.unseen == 2
     assert np.flatnonzero(tokens.ids == UNK).tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("per_line", [False, True])
+def test_frequencies_are_those_of_the_tokens_to_predict(per_line: bool) -> None:
+    tokenizer = train_tokenizer("characters", ["ab\n"])
+    tokens = tokenize([["abba\n", "aa\n"]], tokenizer, per_line=per_line)
+    counts = np.bincount(tokens.ids[1:], minlength=tokenizer.size)
+    assert counts.sum() == tokens.events == 8
+    assert tokens.frequencies(tokenizer.size) == pytest.approx((counts + 1) / (8 + tokenizer.size))
+
+
+def test_frequencies_of_a_long_text_are_of_a_sample_of_all_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = np.repeat([EOS, 2, 3, 4], [1, 5000, 3000, 2000]).astype(np.uint8)
+    tokens = Tokens(ids, 10_000, 10_000, per_line=False)
+    monkeypatch.setattr(corpora, "COUNTED", 100)
+    for block in (1000, 10_000, 20_000):
+        monkeypatch.setattr(corpora, "BLOCK", block)
+        frequencies = tokens.frequencies(5)
+        assert frequencies[2:] == pytest.approx([0.5, 0.3, 0.2], abs=0.02)
+        assert (frequencies > 0).all()
 
 
 def test_lines_need_a_token_that_ends_them() -> None:

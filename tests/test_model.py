@@ -181,3 +181,15 @@ def test_gradients_equal_numeric_differences(cell: str, tie_weights: bool) -> No
                 values[k] = value
             numeric = (above - below) / (2 * step)
             assert float(gradient[k]) == pytest.approx(numeric, abs=1e-8, rel=1e-5), name
+
+
+@every_cell
+@both_ties
+def test_what_is_expected_is_what_a_model_without_context_predicts(
+    cell: str, tie_weights: bool
+) -> None:
+    model = make(cell, tie_weights=tie_weights)
+    frequencies = np.random.default_rng(1).dirichlet(np.ones(20))
+    model.expect(frequencies)
+    logits = model.output(torch.zeros(1, 12))
+    assert logits.softmax(-1)[0].tolist() == pytest.approx(frequencies, rel=1e-5)

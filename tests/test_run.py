@@ -32,6 +32,17 @@ def grown_corpus(earlier: Run, text: str) -> Corpus:
     return build_corpus(text_of(text), tokenizer=earlier.corpus.tokenizer.grown(new))
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_run_begins_with_the_frequencies_of_its_tokens(cell: str) -> None:
+    corpus = corpus_of(TEXT)
+    begun = begin(corpus, chosen={**SMALL, "cell": cell})
+    shares = corpus.train.frequencies(corpus.tokenizer.size)
+    untrained = NumpyEngine(begun.model, begun.training.result())
+    tokens, state = corpus.train.ids[:1, None], untrained.initial_state(1)
+    nats, _ = untrained.nats(tokens, corpus.train.ids[1:2, None], state)
+    assert nats.item() == pytest.approx(-np.log(shares[corpus.train.ids[1]]), abs=0.5)
+
+
 # From another's weights
 
 
