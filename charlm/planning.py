@@ -21,7 +21,8 @@ from charlm.errors import OptionError
 SIZES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048)
 TOKENS_PER_PARAMETER = 6.0  # what the best model for a budget has seen when it is spent
 PARAMETERS_PER_TOKEN = 8.0  # of the text, at most
-TOKENS_PER_STEP = 1152  # of a step over lines, about
+TOKENS_PER_STEP = 1152  # of a step over lines, about, and of one where FEW_TOKENS are seen in all
+FEW_TOKENS = 4e6
 COUNTED = 512  # tokens of a vocabulary, at most, when parameters are counted to choose a size
 WIDEST_EMBEDDING = 128  # of a small vocabulary
 LARGE_VOCABULARY = 2_000  # from here on the softmax layer shares the embedding's weights
@@ -177,7 +178,8 @@ def _training(
     tokens: Tokens, model: ModelConfig, machine: Machine, chosen: Mapping[str, Any]
 ) -> TrainConfig:
     line = tokens.events / tokens.sequences if tokens.per_line else None  # tokens, in the mean
-    batch_size, bptt = _window(line, model, chosen)
+    few = _seen(tokens, model, machine, chosen, TOKENS_PER_STEP) < FEW_TOKENS
+    batch_size, bptt = _window(line, model, few)
     made = {
         "batch_size": batch_size,
         "bptt": bptt,
@@ -187,13 +189,13 @@ def _training(
         **_fields(TrainConfig, chosen),
     }
     length = min(line or math.inf, made["bptt"])
-    steps = max(1.0, tokens.events / (made["batch_size"] * length))  # of a pass over the text
-    passes = _passes(tokens, model, machine, chosen, steps)
+    step = made["batch_size"] * length
+    passes = _seen(tokens, model, machine, chosen, step) / tokens.events
     # Lines that are shorter than a window can be count for less: they are hardly told apart.
     pressure = _pressure(passes * model.parameters / tokens.events * length / made["bptt"])
     regular = {
         "dropout": _dropout(pressure),
-        "weight_decay": _weight_decay(pressure, made["learning_rate"], steps),
+        "weight_decay": _weight_decay(pressure, made["learning_rate"], tokens.events / step),
     }
     return TrainConfig(**{**regular, **made})
 
@@ -226,33 +228,32 @@ def _weight_decay(pressure: float, learning_rate: float, steps: float) -> float:
     return float(f"{min(max(1 / (learning_rate * averaged), least), most):.2g}")
 
 
-def _window(line: float | None, model: ModelConfig, chosen: Mapping[str, Any]) -> tuple[int, int]:
-    """Batch size and BPTT: small windows for short budgets, for lines as many as make a step.
+def _window(line: float | None, model: ModelConfig, few: bool) -> tuple[int, int]:
+    """Batch size and BPTT: small windows for few tokens in all, for lines as many as make a step.
 
     On its way back each step of a window adds to the gradients of all recurrent weights, which
     of a wide layer no cache holds: then few steps of many rows are faster, and learn as much.
     """
     if line is not None:
         return min(256, max(16, round(TOKENS_PER_STEP / line / 8) * 8)), 128
-    if chosen.get("minutes", TYPICAL_MINUTES) < TYPICAL_MINUTES:
+    if few:
         return 24, 48
     return (64, 32) if model.hidden_size >= WIDE else (32, 64)
 
 
-def _passes(
+def _seen(
     tokens: Tokens,
     model: ModelConfig,
     machine: Machine,
     chosen: Mapping[str, Any],
-    steps: float,
+    step: float,
 ) -> float:
-    """About how often the budget goes over the text, of which a pass takes so many steps."""
+    """About how many tokens the budget trains on, in steps of so many."""
     if "epochs" in chosen:
-        return float(chosen["epochs"])
+        return float(chosen["epochs"] * tokens.events)
     if "steps" in chosen:
-        return float(chosen["steps"] / steps)
-    seconds = 60 * chosen["minutes"]
-    return float(seconds * tokens_per_second(model, machine) / tokens.events)
+        return float(chosen["steps"] * step)
+    return float(60 * chosen["minutes"] * tokens_per_second(model, machine))
 
 
 def tokens_per_second(model: ModelConfig, machine: Machine) -> float:

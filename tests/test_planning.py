@@ -14,7 +14,14 @@ from charlm import planning
 from charlm.config import CELLS
 from charlm.corpus import Tokens
 from charlm.errors import OptionError
-from charlm.planning import REMEMBERED, REMEMBERED_STEPS, Machine, plan, tokens_per_second
+from charlm.planning import (
+    REMEMBERED,
+    REMEMBERED_STEPS,
+    TOKENS_PER_STEP,
+    Machine,
+    plan,
+    tokens_per_second,
+)
 from charlm.tokenizers import EOS
 
 CHOICES = {
@@ -123,6 +130,17 @@ def test_a_short_text_has_a_small_model_and_much_dropout() -> None:
     assert small.parameters < large.parameters
     assert regular.dropout > plain.dropout
     assert regular.weight_decay > plain.weight_decay
+
+
+def test_windows_are_small_where_few_tokens_are_seen() -> None:
+    few = ({"epochs": 1.9}, {"steps": 3_000}, {"minutes": 1.0})
+    many = ({"epochs": 2.1}, {"steps": 4_000}, {"minutes": 9.0})
+    for chosen in few:
+        _, config = plan(text(2_000_000), 65, fixed_machine(), chosen)
+        assert config.batch_size * config.bptt == TOKENS_PER_STEP
+    for chosen in many:
+        _, config = plan(text(2_000_000), 65, fixed_machine(), chosen)
+        assert config.batch_size * config.bptt > TOKENS_PER_STEP
 
 
 def remembered(events: int, line: int | None, **chosen: Any) -> tuple[float, float]:
