@@ -26,7 +26,7 @@ from charlm.windows import windows_of
 
 VALIDATIONS = 40  # at most, in a run
 VALIDATION_COST = 0.03  # at most this share of a time budget
-VALIDATED = 2.0  # tokens, at most, for each one that is trained on, where steps or epochs are given
+VALIDATED = 0.5  # tokens, at most, for each one that is trained on, where steps or epochs are given
 MOST_FAILURES = 3
 ADVICE = "try a lower --learning-rate or a lower --clip"
 REPORT_SECONDS = 0.2

@@ -81,6 +81,7 @@ def test_the_order_of_writes(tmp_path: Path) -> None:
     calls = "trace=write,fsync,?rename,?renameat,?renameat2"
     watch = ["strace", "-f", "-y", "--seccomp-bpf", "-o", str(tmp_path / "trace"), "-e", calls]
     train = [sys.executable, "-m", "charlm", "train", "text.txt", *SMALL, "--steps", "20"]
+    train += ["--valid-fraction", "0.01"]  # so that there are many validations
     subprocess.run([*watch, *train, "-o", "model.safetensors"], check=True, cwd=tmp_path)
     signs = []
     for line in (tmp_path / "trace").read_text().splitlines():

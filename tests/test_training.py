@@ -342,7 +342,7 @@ def test_patience_ends_a_run_that_gets_no_better() -> None:
 
 
 def test_a_larger_budget_goes_on_and_validates_soon() -> None:
-    stopped = finish(small_run(steps=40))
+    stopped = finish(begin(corpus_of(TEXT, valid_fraction=0.02), steps=40))
     longer = run.resume(stopped.checkpoint(), stopped.corpus, fixed_machine(), {"steps": 80})
     finish(longer)
     later = [record["step"] for record in longer.training.history if record["step"] > 40]
@@ -586,5 +586,5 @@ def test_a_short_run_is_not_spent_on_validations() -> None:
     corpus = corpus_of(TEXT * 4, valid_fraction=0.9)
     run = train(corpus, steps=20, batch_size=2, bptt=8, hidden_size=8)
     assert [record["step"] for record in run.training.history] == [20]
-    much = train(corpus_of(TEXT * 4, valid_fraction=0.01), steps=20, batch_size=2, bptt=8)
+    much = train(corpus_of(TEXT * 4, valid_fraction=0.003), steps=20, batch_size=2, bptt=8)
     assert len(much.training.history) > 5
