@@ -46,8 +46,8 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def initialise(self) -> None:
-        """Small embeddings, each cell's own beginning, zero biases."""
-        nn.init.normal_(self.embedding.weight, std=0.1)
+        """Small embeddings, the smaller if tied; each cell's own beginning, zero biases."""
+        nn.init.normal_(self.embedding.weight, std=0.1 if self.config.tie_weights else 0.3)
         for layer in self.layers:
             initialise(layer, self.config.cell)
         if not self.config.tie_weights:

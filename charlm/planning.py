@@ -201,10 +201,11 @@ def _training(
 
 
 def _learning_rate(model: ModelConfig) -> float:
-    """Very wide layers want smaller steps, cells with fewer than two gates much smaller ones."""
+    """Larger steps for narrow layers, smaller for wide ones, the least for one gate or none."""
     if model.cell in ("rnn", "rnn-relu", "gru-simple"):
         return 0.003
-    return round(min(0.01, 0.01 * math.sqrt(768 / model.hidden_size)), 4)
+    size = model.hidden_size
+    return round(min(max(2.56 / size, 0.01), 0.02, 0.01 * math.sqrt(768 / size)), 4)
 
 
 def _pressure(times: float) -> float:
