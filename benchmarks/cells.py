@@ -136,13 +136,14 @@ def speeds() -> list[dict[str, Any]]:
     import torch
 
     from charlm.cells import CELL_CLASSES, initialise
+    from charlm.devices import has_bfloat16
 
     layers = {cell: CELL_CLASSES[cell](EMBEDDING, 512) for cell in CELLS}
     for cell, layer in layers.items():
         initialise(layer, cell)
     layers["torch.nn.GRU"] = torch.nn.GRU(EMBEDDING, 512)
     records = []
-    for precision in ("float32", "bfloat16"):
+    for precision in ("float32", "bfloat16") if has_bfloat16("cpu") else ("float32",):
         steps = [_step(layer, cell, precision) for cell, layer in layers.items()]
         spreads = dict(zip(layers, alternate(9, *steps), strict=True))
         records += [_speed(cell, precision, spreads) for cell in layers]

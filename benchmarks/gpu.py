@@ -55,6 +55,7 @@ def speeds(
     peak: int = PEAK,
     runs: int = 5,
     least: float = LEAST,
+    precision: str = "bfloat16",
 ) -> Iterator[Row]:
     """Characters a second of each size, beside those that the measured peak would allow."""
     for layers, hidden in sizes:
@@ -62,14 +63,14 @@ def speeds(
         threads = torch.get_num_threads()
         ours, *rates = alternate(
             runs,
-            trainer(model, batch, bptt, "bfloat16", threads, device=device, least=least),
-            *ways(peak, peak, peak, "bfloat16", device),
+            trainer(model, batch, bptt, precision, threads, device=device, least=least),
+            *ways(peak, peak, peak, precision, device),
         )
         work = FORWARD_AND_BACKWARD * operations(model)
         possible = best(rates).times(1 / work)
         share = ours.median / possible.median
         yield Row(
-            f"{_named(layers, hidden, device)}, batch {batch}, BPTT {bptt}",
+            f"{_named(layers, hidden, device, precision)}, batch {batch}, BPTT {bptt}",
             "characters/s",
             "–",
             f"{possible} at the peak, {best(rates).median / 1e12:.4g} TFLOP/s",
@@ -104,8 +105,8 @@ def time_to_goal(
     )
 
 
-def _named(layers: int, hidden: int, device: str = "cuda") -> str:
-    return f"training {layers} × {hidden} LSTM with --device {device} in bfloat16"
+def _named(layers: int, hidden: int, device: str = "cuda", precision: str = "bfloat16") -> str:
+    return f"training {layers} × {hidden} LSTM with --device {device} in {precision}"
 
 
 def _goal_named(device: str, goal: float = SMALL_GPT) -> str:

@@ -67,6 +67,7 @@ class Row:
 
 COLUMNS = ["what", "unit", "goal", "reference", "charlm", "ratio", "met"]
 NOT_MEASURED = "not measured"
+NO_BFLOAT16 = "this processor has no bfloat16"
 
 
 def not_measured(what: str, unit: str, goal: str, why: str) -> Row:

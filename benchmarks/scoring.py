@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.commands import CHARLM, cost
-from benchmarks.harness import Row, Spread, alternate, seconds
+from benchmarks.harness import NO_BFLOAT16, Row, Spread, alternate, not_measured, seconds
 from benchmarks.latency import LETTERS, make_checkpoint
 from benchmarks.products import best, ways
 from benchmarks.sampling import random_weights
 from benchmarks.trainer import network, operations
 from charlm.bulk import TorchEngine
 from charlm.corpus import Tokens
+from charlm.devices import has_bfloat16
 from charlm.model import LanguageModel
 from charlm.scoring import evaluate
 from charlm.tokenizers import EOS
@@ -37,6 +38,9 @@ def run(
 
 def _long_file(hidden: int, events: int, precision: str, runs: int) -> Row:
     """What `eval --streams` does of a long file."""
+    name = f"eval, {STREAMS} streams, 1 × {hidden}, {precision}"
+    if precision == "bfloat16" and not has_bfloat16("cpu"):
+        return not_measured(name, "tokens/s", f"{SHARE:.0%} of the product rate", NO_BFLOAT16)
     config = network("lstm", 1, hidden)
     model = LanguageModel(config)
     model.load_weights(random_weights(config))
@@ -49,7 +53,6 @@ def _long_file(hidden: int, events: int, precision: str, runs: int) -> Row:
         lambda: events / seconds(partial(evaluate, engine, tokens, STREAMS)),
         *ways(4096, 64 + hidden, 4 * hidden, precision),
     )
-    name = f"eval, {STREAMS} streams, 1 × {hidden}, {precision}"
     return _share(name, streams, best(rates), hidden)
 
 

@@ -22,8 +22,8 @@ def device_of(name: str) -> str:
     return name
 
 
-def trains_in_bfloat16(device: str) -> bool:
-    """Whether torch can do so there: its LSTM refuses an x86 processor without AVX-512."""
+def has_bfloat16(device: str) -> bool:
+    """Whether torch's networks run in it there: not on an x86 processor without AVX-512."""
     lstm = torch.nn.LSTM(1, 1, device=device)
     try:
         with torch.autocast(device, torch.bfloat16):

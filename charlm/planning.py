@@ -15,7 +15,7 @@ import torch
 
 from charlm.config import ModelConfig, TrainConfig
 from charlm.corpus import Tokens
-from charlm.devices import device_of, trains_in_bfloat16
+from charlm.devices import device_of, has_bfloat16
 from charlm.errors import OptionError
 
 SIZES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048)
@@ -68,7 +68,7 @@ class Machine:
         def rate(precision: str) -> float:
             return _product_rate(torch.device(device), getattr(torch, precision))
 
-        if precision == "bfloat16" and not trains_in_bfloat16(device):
+        if precision == "bfloat16" and not has_bfloat16(device):
             raise OptionError(
                 "--precision bfloat16: this processor cannot train in it; give auto or float32"
             )

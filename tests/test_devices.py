@@ -9,7 +9,7 @@ import torch
 
 from charlm import devices, planning
 from charlm.checkpoint import load, save
-from charlm.devices import device_of, trains_in_bfloat16
+from charlm.devices import device_of, has_bfloat16
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ SMALL = ("--steps", 2, "--hidden-size", 8, "--threads", 1)
 
 @pytest.fixture
 def without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "trains_in_bfloat16", lambda _: False)
-    monkeypatch.setattr(planning, "trains_in_bfloat16", lambda _: False)
+    monkeypatch.setattr(devices, "has_bfloat16", lambda _: False)
+    monkeypatch.setattr(planning, "has_bfloat16", lambda _: False)
 
 
 def test_bfloat16_is_trained_in_or_refused(charlm: Any, cat_file: Path, tmp_path: Path) -> None:
     options = ("-o", tmp_path / "new.safetensors", "--precision", "bfloat16", *SMALL)
-    if trains_in_bfloat16("cpu"):
+    if has_bfloat16("cpu"):
         assert "saved" in charlm("train", cat_file, *options).err
     else:
         refused = charlm("train", cat_file, *options, code=2).err.splitlines()[-1]

@@ -16,7 +16,7 @@ from torture.stopping import finish, stop_after
 from charlm import planning, run, stepping, training, validation
 from charlm.config import CELLS
 from charlm.corpus import Corpus
-from charlm.devices import trains_in_bfloat16
+from charlm.devices import has_bfloat16
 from charlm.errors import TrainingError
 from charlm.inference import NumpyEngine
 from charlm.optimiser import AVERAGING, BETAS, FINAL_RATE, Optimiser, copies
@@ -115,7 +115,7 @@ def test_a_run_stopped_many_times_equals_one_that_never_was(cell: str) -> None:
     assert_same(finish(running), finish(small_run(steps=20, cell=cell, dropout=0.2)))
 
 
-@pytest.mark.skipif(not trains_in_bfloat16("cpu"), reason="needs AVX-512 or the like for bfloat16")
+@pytest.mark.skipif(not has_bfloat16("cpu"), reason="needs AVX-512 or the like for bfloat16")
 def test_a_run_in_bfloat16_resumes_bit_for_bit() -> None:
     whole = finish(small_run(steps=20, precision="bfloat16", dropout=0.2))
     stopped = stop_after(small_run(steps=20, precision="bfloat16", dropout=0.2), 7)

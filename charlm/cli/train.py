@@ -249,9 +249,9 @@ def _run(
 
 def _precision(began: str, view: "View", options: dict[str, Any]) -> str:
     """What a run goes on in: what it began in, if this machine can."""
-    from charlm.devices import device_of, trains_in_bfloat16
+    from charlm.devices import device_of, has_bfloat16
 
-    if began == "float32" or trains_in_bfloat16(device_of(options["device"])):
+    if began == "float32" or has_bfloat16(device_of(options["device"])):
         return began
     view.say(
         "the run began in bfloat16, in which this processor cannot train: float32 from here on"

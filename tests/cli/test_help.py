@@ -113,3 +113,16 @@ def prepare(folder: Path) -> None:
     (folder / "pairs.tsv").write_text("Anna\tNnaa\nTom\tMto\n", encoding="utf-8")
     for cell in ("rnn", "gru", "lstm"):
         save(folder / f"{cell}.safetensors", random_checkpoint(cell))
+
+
+@pytest.mark.parametrize(("word", "code"), [("--version", 0), ("--nonsense", 2)])
+def test_what_is_to_be_done_at_the_end_is_done(word: str, code: int) -> None:
+    """Though the process ends without taking itself apart."""
+    program = (
+        "import atexit, sys; from charlm.__main__ import main; atexit.register(print, 'bye'); "
+        f"sys.argv = ['charlm', {word!r}]; main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == code
+    assert ran.stdout.endswith("bye\n")
+    assert ran.stdout.startswith("charlm ") is (code == 0)
