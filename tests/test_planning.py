@@ -178,7 +178,7 @@ def test_precision_is_what_a_probe_finds_faster(
 ) -> None:
     rates = {"torch.float32": 1e9, "torch.bfloat16": bfloat16 * 1e9}
     monkeypatch.setattr(planning, "_product_rate", lambda _, dtype: rates[str(dtype)])
-    monkeypatch.setattr(planning, "trains_in_bfloat16", lambda _: True)
+    monkeypatch.setattr(planning, "has_bfloat16", lambda _: True)
     found = Machine.probe(device="cpu", threads=1)
     assert (found.device, found.precision) == ("cpu", expected)
     assert found.rate == rates[f"torch.{expected}"]

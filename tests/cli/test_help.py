@@ -71,7 +71,7 @@ def test_what_answers_at_once_imports_no_torch(
 ) -> None:
     path = str(cat_path)
     log, pairs = tmp_path / "log.jsonl", tmp_path / "pairs.tsv"
-    log.write_text('{"step": 1, "gradient_norm": 0.5, "clipped": 0.0}\n', encoding="utf-8")
+    log.write_text('{"steps": 1, "gradient_norm": 0.5, "clipped": 0.0}\n', encoding="utf-8")
     pairs.write_text("The cat was full.\tThe cat were full.\n", encoding="utf-8")
     for arguments in (
         ("sample", path, "--length", "5"),
