@@ -18,8 +18,8 @@ from charlm.corpus import Tokens
 from charlm.devices import device_of, has_bfloat16
 from charlm.errors import OptionError
 
-SIZES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048)
-TOKENS_PER_PARAMETER = 6.0  # what the best model for a budget has seen when it is spent
+SIZES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
+TOKENS_PER_PARAMETER = 4.5  # what the best model for a budget has seen when it is spent
 PARAMETERS_PER_TOKEN = 8.0  # of the text, at most
 TOKENS_PER_STEP = 1152  # of a step over lines, about, and of one where FEW_TOKENS are seen in all
 FEW_TOKENS = 4e6
