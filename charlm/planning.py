@@ -189,7 +189,7 @@ def _training(
         **_fields(TrainConfig, chosen),
     }
     length = min(line or math.inf, made["bptt"])
-    step = made["batch_size"] * length
+    step = min(made["batch_size"] * length, tokens.events)
     passes = _seen(tokens, model, machine, chosen, step) / tokens.events
     # Lines that are shorter than a window can be count for less: they are hardly told apart.
     pressure = _pressure(passes * model.parameters / tokens.events * length / made["bptt"])
