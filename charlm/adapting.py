@@ -10,6 +10,7 @@ import torch
 
 from charlm.bulk import TorchEngine
 from charlm.inference import Array, Ids, State
+from charlm.model import LanguageModel
 
 WINDOW = 64  # tokens that are predicted before one step of learning
 RATE, CLIP = 0.3, 1.0  # of the descent; the most that the gradient's norm may be
@@ -17,6 +18,9 @@ RATE, CLIP = 0.3, 1.0  # of the descent; the most that the gradient's norm may b
 
 class AdaptingEngine(TorchEngine):
     """An engine that learns from what `nats` has predicted. Its weights are its own."""
+
+    def __init__(self, model: LanguageModel, precision: str = "float32") -> None:
+        super().__init__(model.train(), precision)  # else a GPU's kernels have no way back
 
     def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         parts = []

@@ -13,6 +13,8 @@ Precision: states, gates and their gradients have the dtype of the parameters; u
 matrix products alone take factors rounded to autocast's dtype (torch.nn's own cells round more).
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,11 +23,39 @@ from charlm.config import GATES
 from charlm.scans import GRUScan, PeepholeLSTMScan, ResetBeforeGRUScan, SimpleGRUScan
 
 
-class RNN(nn.RNN):
+class _OfTorch(nn.RNNBase):
+    """What the cells of torch.nn share: under autocast a GPU works in autocast's dtype.
+
+    torch's own autocast gives such cells float16 there, in which small gradients become zero.
+    """
+
+    def forward(self, inputs: Tensor, before: Any) -> Any:
+        device = inputs.device.type
+        if device == "cpu" or not torch.is_autocast_enabled(device):
+            return super().forward(inputs, before)
+        with torch.autocast(device, enabled=False):
+            return self._in(torch.get_autocast_dtype(device), inputs, before)
+
+    def _in(self, dtype: torch.dtype, inputs: Tensor, before: Any) -> Any:
+        """`forward` with weights, inputs and states of the dtype given."""
+        weights = list(self.parameters())
+        flat = torch.cat([weight.flatten() for weight in weights]).to(dtype)  # as cuDNN has them
+        pieces = torch.split(flat, [weight.numel() for weight in weights])
+        shaped = [piece.view_as(weight) for piece, weight in zip(pieces, weights, strict=True)]
+        options = (shaped, True, 1, 0.0, torch.is_grad_enabled(), False, False)
+        inputs = inputs.to(dtype)
+        if self.mode == "LSTM":
+            hidden, a, c = torch.lstm(inputs, [part.to(dtype) for part in before], *options)
+            return hidden, (a, c)
+        functions = {"GRU": torch.gru, "RNN_TANH": torch.rnn_tanh, "RNN_RELU": torch.rnn_relu}
+        return functions[self.mode](inputs, before.to(dtype), *options)
+
+
+class RNN(_OfTorch, nn.RNN):  # type: ignore[misc]
     """a⟨t⟩ = tanh(W_a [a⟨t−1⟩, x⟨t⟩] + b_a). Elman 1990."""
 
 
-class ReluRNN(nn.RNN):
+class ReluRNN(RNN):
     """a⟨t⟩ = max(0, W_a [a⟨t−1⟩, x⟨t⟩] + b_a), W_aa beginning as the identity.
 
     Le, Jaitly and Hinton 2015, arXiv:1504.00941.
@@ -35,7 +65,7 @@ class ReluRNN(nn.RNN):
         super().__init__(input_size, hidden_size, nonlinearity="relu")
 
 
-class LSTM(nn.LSTM):
+class LSTM(_OfTorch, nn.LSTM):  # type: ignore[misc]
     """Γ_u, Γ_f, Γ_o = σ(W [a⟨t−1⟩, x⟨t⟩] + b), c̃ = tanh(W_c [a⟨t−1⟩, x⟨t⟩] + b_c);
     c⟨t⟩ = Γ_u * c̃ + Γ_f * c⟨t−1⟩, a⟨t⟩ = Γ_o * tanh(c⟨t⟩).
 
@@ -44,7 +74,7 @@ class LSTM(nn.LSTM):
     """
 
 
-class GRU(nn.GRU):
+class GRU(_OfTorch, nn.GRU):
     """Γ_r, Γ_u = σ(W [c⟨t−1⟩, x⟨t⟩] + b), c̃ = tanh(W_cx x⟨t⟩ + b_x + Γ_r * (W_cc c⟨t−1⟩ + b_c));
     c⟨t⟩ = Γ_u * c̃ + (1 − Γ_u) * c⟨t−1⟩.
 

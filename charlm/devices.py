@@ -7,6 +7,8 @@ import torch
 
 from charlm.errors import OptionError
 
+torch.backends.cudnn.allow_tf32 = False  # torch's own beginning rounds float32 on a GPU
+
 
 def device_of(name: str) -> str:
     """The device of this name; "auto" is a GPU where there is one, else the CPU.

@@ -63,6 +63,12 @@ class LanguageModel(nn.Module):
         """
         self.output.bias.copy_(torch.from_numpy(np.log(frequencies)))
 
+    def flatten(self) -> None:
+        """Lays each layer's weights together in memory, as a GPU's kernels want them."""
+        for layer in self.layers:
+            if isinstance(layer, nn.RNNBase):
+                layer.flatten_parameters()
+
     def initial_state(self, batch: int) -> State:
         """The zero state, with which every sequence starts."""
         weight = self.output.bias

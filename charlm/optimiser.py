@@ -5,7 +5,7 @@ Knows a model and its gradients; knows nothing about texts, losses, budgets or v
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,24 +31,44 @@ class Optimiser:
 
     def __init__(self, model: LanguageModel, config: TrainConfig) -> None:
         self.averaged = copy.deepcopy(model)
+        self.averaged.flatten()
         self.updates = 0
         self._model, self._clip = model, config.clip
         self._parameters: list[Tensor] = list(model.parameters())
         self._averages: list[Tensor] = list(self.averaged.parameters())
         self._groups = _groups(model, config.weight_decay)
         self._moments = [[torch.zeros_like(w) for w in self._parameters] for _ in MOMENTS]
+        self._gradients: list[Tensor] = []  # on a GPU always in the same memory
+        self._stays = model.output.bias.device.type != "cpu"
+
+    def take(self, gradients: Sequence[Tensor]) -> None:
+        """The gradients, one a parameter, of the next update."""
+        if self._gradients:
+            torch._foreach_copy_(self._gradients, list(gradients))
+        else:
+            self._gradients = list(gradients)
 
     def update(self, learning_rate: float, loss: Tensor) -> Tensor:
-        """One step against the loss's gradients, which are used up; their norm before clipping.
+        """One step against the loss's gradients that were taken; their norm before clipping.
 
         Where the norm or the loss is not finite no weight moves, which on a GPU only the GPU knows:
         nothing here waits for it. Who sees that it was so takes the step off `updates`.
         """
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._clip)
+        norm = self._clipped()
         self.updates += 1
         self._step(learning_rate, (loss + norm).isfinite().logical_not().float())
         self._average()
-        self._model.zero_grad()
+        if not self._stays:
+            self._gradients = []  # room for the next ones
+        return norm
+
+    def _clipped(self) -> Tensor:
+        """Shortens the gradients to the norm allowed, if theirs, which it gives, is larger.
+
+        As torch.nn.utils.clip_grad_norm_ does it (Pascanu, Mikolov and Bengio 2013).
+        """
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(self._gradients)))
+        torch._foreach_mul_(self._gradients, (self._clip / (norm + 1e-6)).clamp(max=1.0))
         return norm
 
     @torch.no_grad()
@@ -62,7 +82,7 @@ class Optimiser:
             weights = [self._parameters[k] for k in chosen]
             torch._fused_adamw_(
                 weights,
-                [weight.grad for weight in weights if weight.grad is not None],
+                [self._gradients[k] for k in chosen],
                 [self._moments[0][k] for k in chosen],
                 [self._moments[1][k] for k in chosen],
                 [],

@@ -4,7 +4,9 @@ Nothing here waits for a GPU until `Stepper.see` is called. Knows nothing about 
 """
 
 import dataclasses
+import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -15,6 +17,7 @@ from torch.nn import functional
 from charlm.config import TrainConfig
 from charlm.model import LanguageModel, State
 from charlm.optimiser import Optimiser
+from charlm.replay import Replayed
 from charlm.windows import IGNORED, Window
 
 
@@ -38,34 +41,50 @@ class Stepper:
     def __init__(self, model: LanguageModel, optimiser: Optimiser, config: TrainConfig) -> None:
         self.state: State | None = None
         self._model, self._optimiser, self._config = model, optimiser, config
+        self._parameters = list(model.parameters())
         self._device = model.output.bias.device
         self._masks = torch.Generator(self._device)
         self._unseen: list[tuple[int, Tensor, Tensor]] = []  # tokens, nats, norm
+        replays = self._device.type == "cuda"
+        self._learn = Replayed(self._learn_from) if replays else self._learn_from
 
     def step(self, window: Window, number: int, learning_rate: float) -> int:
         """One step, which the number gives its dropout masks; how many are unseen now.
 
         Where the loss or the gradient is not finite no weight moves.
         """
-        config = self._config
         inputs, targets = self._moved(window.inputs), self._moved(window.targets)
-        masks = None
-        if config.dropout:
-            self._masks.manual_seed(config.seed << 31 ^ number)
-            masks = self._model.dropout_masks(inputs.shape[1], config.dropout, self._masks)
-        with torch.autocast(
-            self._device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
-        ):
-            logits, state = self._model(inputs, self._state_before(window), masks)
+        before = itertools.chain(*self._state_before(window))
+        loss, *after = self._learn(inputs, targets, *before, *self._dropout(window, number))
+        norm = self._optimiser.update(learning_rate, loss)
+        parts = self._model.config.state_parts
+        self.state = [tuple(after[k : k + parts]) for k in range(0, len(after), parts)]
+        self._unseen.append((int((window.targets != IGNORED).sum()), loss.clone(), norm))
+        return len(self._unseen)
+
+    def _learn_from(self, inputs: Tensor, targets: Tensor, *others: Tensor) -> Sequence[Tensor]:
+        """Leaves the gradients with the optimiser; gives the loss and the parts of the state after.
+
+        others: the parts of the state before, then the layers' dropout masks, if there are any.
+        """
+        model, parts = self._model, self._model.config.state_parts
+        before, masks = others[: parts * len(model.layers)], others[parts * len(model.layers) :]
+        state = [before[k : k + parts] for k in range(0, len(before), parts)]
+        low = self._config.precision == "bfloat16"
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=low, cache_enabled=False):
+            logits, after = model(inputs, state, list(masks) or None)
         loss = functional.cross_entropy(
             logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED
         )
-        loss.backward()  # type: ignore[no-untyped-call]
-        loss = loss.detach()
-        norm = self._optimiser.update(learning_rate, loss)
-        self.state = [tuple(part.detach() for part in layer) for layer in state]
-        self._unseen.append((int((window.targets != IGNORED).sum()), loss, norm))
-        return len(self._unseen)
+        self._optimiser.take(torch.autograd.grad(loss, self._parameters))
+        return [loss.detach(), *(part.detach() for layer in after for part in layer)]
+
+    def _dropout(self, window: Window, number: int) -> list[Tensor]:
+        """The masks of a step, which its number gives, if there is dropout."""
+        if not self._config.dropout:
+            return []
+        self._masks.manual_seed(self._config.seed << 31 ^ number)
+        return self._model.dropout_masks(window.inputs.shape[1], self._config.dropout, self._masks)
 
     def see(self) -> list[Step]:
         """The steps since the last time; waits until they are done."""

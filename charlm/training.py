@@ -93,7 +93,9 @@ class Training:
             if self._due():
                 nats = self._validate()
                 if nats is not None:
+                    begun = time.monotonic()
                     yield self._progress(nats)
+                    self._pause(time.monotonic() - begun)
                 if self.place["validations_since_best"] >= self.config.patience:
                     return
             elif self.complete:
@@ -210,10 +212,15 @@ class Training:
             self.best = copies(self._optimiser.averaged)
         else:
             place["validations_since_best"] += 1
-        place["validation_seconds"] = time.monotonic() - begun
-        self._tally.since += place["validation_seconds"]
-        place["next_validation"] = self._next_validation()
+        place["validation_seconds"] = 0.0
+        self._pause(time.monotonic() - begun)
         return nats
+
+    def _pause(self, seconds: float) -> None:
+        """Counts what a validation takes, and what is then made of it: a sample, a checkpoint."""
+        self.place["validation_seconds"] += seconds
+        self.place["next_validation"] = self._next_validation()
+        self._tally.since += seconds
 
     def _next_validation(self) -> float:
         """The share of the budget at which to validate next, the last time at 1."""

@@ -155,6 +155,22 @@ def gradients(layer: nn.Module, inputs: Tensor, state: tuple[Tensor, ...]) -> li
     ]
 
 
+@pytest.mark.parametrize("cell", ["rnn", "rnn-relu", "gru", "lstm"])
+def test_in_another_dtype_a_cell_is_itself_with_its_weights_cast(cell: str) -> None:
+    """What a GPU does under autocast; in float64 nothing is lost by it."""
+    layer, exact = layer_of(cell), layer_of(cell).double()
+    inputs, state = inputs_of(cell)
+    before = state if len(state) > 1 else state[0]
+    shown, last = layer._in(torch.float64, inputs, before)  # type: ignore[operator]
+    expected, expected_last = run_layer(exact, inputs, state)
+    torch.testing.assert_close(shown, expected)
+    torch.testing.assert_close(torch.cat(last if len(state) > 1 else (last,)), expected_last)
+    for output in (shown, expected):
+        output.square().sum().backward()
+    for weight, other in zip(layer.parameters(), exact.parameters(), strict=True):
+        torch.testing.assert_close(weight.grad, other.grad, check_dtype=False)
+
+
 def test_gru_equals_torchs_own() -> None:
     layer, own = layer_of("gru").double(), nn.GRU(INPUT, HIDDEN).double()
     own.load_state_dict(layer.state_dict())

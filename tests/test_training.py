@@ -359,7 +359,7 @@ def test_clipping_bounds_the_gradient_of_every_update(monkeypatch: pytest.Monkey
     step = Optimiser._step
 
     def watch(self: Optimiser, learning_rate: float, undone: torch.Tensor) -> None:
-        parts = [weight.grad for weight in self._parameters if weight.grad is not None]
+        parts = self._gradients
         assert len(parts) == len(self._parameters)
         norms.append(float(torch.cat([part.flatten() for part in parts]).norm()))
         step(self, learning_rate, undone)
@@ -407,7 +407,9 @@ def test_updates_are_those_of_torch_where_matrices_decay_and_the_softmax_layer_i
         for network in (model, twin):
             logits, _ = network(torch.full((4, 2), number), network.initial_state(2))
             logits.square().mean().backward()
+        optimiser.take([weight.grad for weight in model.parameters() if weight.grad is not None])
         optimiser.update(0.01 * number, torch.zeros(()))
+        model.zero_grad()
         torch.nn.utils.clip_grad_norm_(weights, running.config.clip)
         for group in reference.param_groups:
             of_softmax = any(group["params"][0] is weight for weight in softmax_layer)
@@ -494,13 +496,13 @@ def test_a_step_that_is_not_finite_is_undone(value: float, monkeypatch: pytest.M
 
 
 def test_a_gradient_that_is_not_finite_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
-    norm, count = torch.nn.utils.clip_grad_norm_, itertools.count()
+    clipped, count = Optimiser._clipped, itertools.count()
 
-    def broken(*arguments: Any) -> torch.Tensor:
-        found = norm(*arguments)
+    def broken(self: Optimiser) -> torch.Tensor:
+        found = clipped(self)
         return found * math.inf if next(count) == 2 else found
 
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", broken)
+    monkeypatch.setattr(Optimiser, "_clipped", broken)
     running = finish(small_run(steps=6))
     assert running.training.place["failures"] == 1
     assert running.training._optimiser.updates == 5
