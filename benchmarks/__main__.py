@@ -21,8 +21,8 @@ SHORT = {
     "reading": 2.5,
     "time_growth": 2.5,
     "memory_growth": 5.0,
-    "sampling_growth": 1.5,
-    "gpu": 2.0,
+    "sampling_growth": 2.0,
+    "gpu": 1.5,
 }
 LONG = {"quality": 60.0, "time_growth": 30.0, "gpu": 30.0, "defaults": 24 * 60.0}
 

@@ -26,8 +26,8 @@ SIZES = ((1, 512), (2, 1024), (3, 1840))
 BATCH, BPTT = 256, 64
 PEAK = 8192  # rows and columns of the product that finds the peak
 GOAL = 20  # seconds, on one H200
-BUDGETS = (1 / 3, 2 / 3)  # minutes of the runs that are tried until one reaches the goal
-LONG_BUDGETS = (0.25, 1 / 3, 0.5, 2 / 3, 1.0, 1.5, 3.0)
+BUDGETS = (1 / 6, 1 / 3, 2 / 3)  # minutes of the runs that are tried until one reaches the goal
+LONG_BUDGETS = (0.1, 1 / 6, 0.25, 1 / 3, 0.5, 2 / 3, 1.0, 1.5, 3.0)
 NO_GPU = "there is no GPU here"
 
 

@@ -21,7 +21,7 @@ from charlm.scoring import evaluate
 from charlm.tokenizers import EOS
 
 EVENTS = 400_000  # of the long file
-LINES, LENGTH = 42_500, 40  # of the file of lines: the number, their mean length
+LINES, LENGTH = 21_000, 40  # of the file of lines: the number, their mean length
 LONGEST = 400
 STREAMS, HIDDEN = 128, 512
 SHARE, KEPT = 0.6, 0.85
