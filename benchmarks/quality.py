@@ -168,8 +168,7 @@ def _in_bfloat16(minutes: float, checkpoint: Path, text: str) -> Row:
     if not has_bfloat16("cpu"):
         return not_measured(what, "bits/character", f"at most {goal}", NO_BFLOAT16)
     made = load(checkpoint).checkpoint
-    model = LanguageModel(made.model)
-    model.load_weights(made.weights)
+    model = LanguageModel(made.model, made.weights)
     tokens = tokenize([[text]], made.tokenizer, per_line=False)
     exact, rounded = (
         evaluate(TorchEngine(model.eval(), precision), tokens, 32).bits_per_character

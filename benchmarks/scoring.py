@@ -42,8 +42,7 @@ def _long_file(hidden: int, events: int, precision: str, runs: int) -> Row:
     if precision == "bfloat16" and not has_bfloat16("cpu"):
         return not_measured(name, "tokens/s", f"{SHARE:.0%} of the product rate", NO_BFLOAT16)
     config = network("lstm", 1, hidden)
-    model = LanguageModel(config)
-    model.load_weights(random_weights(config))
+    model = LanguageModel(config, random_weights(config))
     engine = TorchEngine(model.eval(), precision)
     ids = np.random.default_rng(1).integers(2, config.vocabulary_size, events + 1)
     ids[0] = EOS

@@ -35,9 +35,7 @@ class TorchEngine:
         """An engine for the weights of a checkpoint, on the device that `device_of` gives."""
         device = device_of(device)
         keep_freed()
-        model = LanguageModel(config)
-        model.load_weights(weights)
-        return cls(model.to(device).eval())
+        return cls(LanguageModel(config, weights).to(device).eval())
 
     def initial_state(self, batch: int) -> State:
         return [tuple(part[0] for part in layer) for layer in self._model.initial_state(batch)]

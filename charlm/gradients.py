@@ -73,9 +73,7 @@ def _slope(steps: npt.NDArray[np.int64], norms: Exact) -> float:
 
 def network(checkpoint: Checkpoint) -> LanguageModel:
     """A checkpoint's network."""
-    model = LanguageModel(checkpoint.model)
-    model.load_weights(checkpoint.weights)
-    return model.eval()
+    return LanguageModel(checkpoint.model, checkpoint.weights).eval()
 
 
 def windows(ids: Ids, steps: int, positions: int, *, per_line: bool) -> Ids:

@@ -15,6 +15,7 @@ from charlm.config import ModelConfig
 
 LayerState = tuple[Tensor, ...]  # an LSTM's (a, c), else one vector; each (1, batch, hidden)
 State = list[LayerState]  # one entry a layer
+Weights = Mapping[str, npt.NDArray[np.float32]]
 
 
 class LanguageModel(nn.Module):
@@ -31,7 +32,8 @@ class LanguageModel(nn.Module):
     (5, 2, 10)
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, weights: Weights | None = None) -> None:
+        """With a checkpoint's weights, by the names of `named_weights`, else with random ones."""
         super().__init__()
         self.config = config
         sizes = [config.embedding_size] + [config.hidden_size] * config.layers
@@ -42,7 +44,10 @@ class LanguageModel(nn.Module):
         self.output = nn.Linear(config.hidden_size, config.vocabulary_size)
         if config.tie_weights:
             self.output.weight = self.embedding.weight
-        self.initialise()
+        if weights is None:
+            self.initialise()
+        else:
+            self.load_weights(weights)
 
     @torch.no_grad()
     def initialise(self) -> None:
@@ -113,7 +118,7 @@ class LanguageModel(nn.Module):
         return {_checkpoint_name(name): weight for name, weight in self.named_parameters()}
 
     @torch.no_grad()
-    def load_weights(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+    def load_weights(self, weights: Weights) -> None:
         """The inverse of `named_weights`; names and shapes must agree."""
         own = self.named_weights()
         assert set(own) == set(weights)

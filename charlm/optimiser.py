@@ -5,7 +5,7 @@ Knows a model and its gradients; knows nothing about texts, losses, budgets or v
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,56 +38,54 @@ class Optimiser:
         self._averages: list[Tensor] = list(self.averaged.parameters())
         self._groups = _groups(model, config.weight_decay)
         self._moments = [[torch.zeros_like(w) for w in self._parameters] for _ in MOMENTS]
-        self._gradients: list[Tensor] = []  # on a GPU always in the same memory
-        self._stays = model.output.bias.device.type != "cpu"
 
-    def take(self, gradients: Sequence[Tensor]) -> None:
-        """The gradients, one a parameter, of the next update."""
-        if self._gradients:
-            torch._foreach_copy_(self._gradients, list(gradients))
-        else:
-            self._gradients = list(gradients)
+    def numbers(self, learning_rate: float) -> npt.NDArray[np.float64]:
+        """(3,) what is other at each update: its rate, its number, what it counts in the average.
 
-    def update(self, learning_rate: float, loss: Tensor) -> Tensor:
-        """One step against the loss's gradients that were taken; their norm before clipping.
+        ā ← ā + (w − ā)(γ + 1) / (t + γ) is polynomial-decay averaging (Shamir and Zhang 2013).
+        """
+        self.updates += 1
+        return np.array([learning_rate, self.updates, (AVERAGING + 1) / (self.updates + AVERAGING)])
+
+    @torch.no_grad()
+    def update(self, gradients: tuple[Tensor, ...], loss: Tensor, numbers: Tensor) -> Tensor:
+        """One step against the loss's gradients, which are used up; their norm before clipping.
 
         Where the norm or the loss is not finite no weight moves, which on a GPU only the GPU knows:
         nothing here waits for it. Who sees that it was so takes the step off `updates`.
         """
-        norm = self._clipped()
-        self.updates += 1
-        self._step(learning_rate, (loss + norm).isfinite().logical_not().float())
-        self._average()
-        if not self._stays:
-            self._gradients = []  # room for the next ones
+        rate, number, share = numbers.unbind()
+        norm = self._shorten(gradients)
+        self._step(gradients, rate, number.float(), (loss + norm).isfinite().logical_not().float())
+        for average, weight in zip(self._averages, self._parameters, strict=True):
+            average.lerp_(weight, share.float())
         return norm
 
-    def _clipped(self) -> Tensor:
-        """Shortens the gradients to the norm allowed, if theirs, which it gives, is larger.
+    def _shorten(self, gradients: tuple[Tensor, ...]) -> Tensor:
+        """Shortens the gradients to the norm allowed, if theirs is larger; gives what theirs was.
 
         As torch.nn.utils.clip_grad_norm_ does it (Pascanu, Mikolov and Bengio 2013).
         """
-        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(self._gradients)))
-        torch._foreach_mul_(self._gradients, (self._clip / (norm + 1e-6)).clamp(max=1.0))
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        torch._foreach_mul_(gradients, (self._clip / (norm + 1e-6)).clamp(max=1.0))
         return norm
 
-    @torch.no_grad()
-    def _step(self, learning_rate: float, undone: Tensor) -> None:
+    def _step(
+        self, gradients: tuple[Tensor, ...], rate: Tensor, number: Tensor, undone: Tensor
+    ) -> None:
         """AdamW, by the kernel of torch.optim.AdamW(fused=True); nothing where `undone` is 1.
 
         That class itself imports torch's compiler when it is made, which takes a second or more.
         """
-        updates = torch.full((), float(self.updates), device=undone.device)
         for chosen, rate_factor, weight_decay in self._groups:
-            weights = [self._parameters[k] for k in chosen]
             torch._fused_adamw_(
-                weights,
-                [self._gradients[k] for k in chosen],
+                [self._parameters[k] for k in chosen],
+                [gradients[k] for k in chosen],
                 [self._moments[0][k] for k in chosen],
                 [self._moments[1][k] for k in chosen],
                 [],
-                [updates] * len(weights),
-                lr=learning_rate * rate_factor,
+                [number] * len(chosen),
+                lr=rate * rate_factor,
                 beta1=BETAS[0],
                 beta2=BETAS[1],
                 weight_decay=weight_decay,
@@ -96,12 +94,6 @@ class Optimiser:
                 maximize=False,
                 found_inf=undone,
             )
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        """ā ← ā + (w − ā)(γ + 1) / (t + γ), polynomial-decay averaging (Shamir and Zhang 2013)."""
-        weight = (AVERAGING + 1) / (self.updates + AVERAGING)
-        torch._foreach_lerp_(self._averages, self._parameters, weight)
 
     def finite(self) -> bool:
         """Whether all weights, averages and moments are."""

@@ -138,7 +138,7 @@ def resume(
         raise OptionError("--resume: this checkpoint keeps no state to go on from")
     config = dataclasses.replace(_later(checkpoint.training, chosen), precision=machine.precision)
     _check_memory(checkpoint.model, config, corpus, machine)
-    model = LanguageModel(checkpoint.model).to(machine.device)
+    model = LanguageModel(checkpoint.model, checkpoint.weights).to(machine.device)
     training = Training(model, corpus, config, started)
     training.restore(
         checkpoint.progress,

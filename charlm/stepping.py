@@ -44,7 +44,7 @@ class Stepper:
         self._parameters = list(model.parameters())
         self._device = model.output.bias.device
         self._masks = torch.Generator(self._device)
-        self._unseen: list[tuple[int, Tensor, Tensor]] = []  # tokens, nats, norm
+        self._unseen: list[tuple[int, Tensor]] = []  # how many tokens, (nats, norm)
         replays = self._device.type == "cuda"
         self._learn = Replayed(self._learn_from) if replays else self._learn_from
 
@@ -53,17 +53,20 @@ class Stepper:
 
         Where the loss or the gradient is not finite no weight moves.
         """
+        numbers = self._moved(self._optimiser.numbers(learning_rate))
         inputs, targets = self._moved(window.inputs), self._moved(window.targets)
         before = itertools.chain(*self._state_before(window))
-        loss, *after = self._learn(inputs, targets, *before, *self._dropout(window, number))
-        norm = self._optimiser.update(learning_rate, loss)
+        masks = self._dropout(window, number)
+        figures, *after = self._learn(numbers, inputs, targets, *before, *masks)
         parts = self._model.config.state_parts
         self.state = [tuple(after[k : k + parts]) for k in range(0, len(after), parts)]
-        self._unseen.append((int((window.targets != IGNORED).sum()), loss.clone(), norm))
+        self._unseen.append((int((window.targets != IGNORED).sum()), figures.clone()))
         return len(self._unseen)
 
-    def _learn_from(self, inputs: Tensor, targets: Tensor, *others: Tensor) -> Sequence[Tensor]:
-        """Leaves the gradients with the optimiser; gives the loss and the parts of the state after.
+    def _learn_from(
+        self, numbers: Tensor, inputs: Tensor, targets: Tensor, *others: Tensor
+    ) -> Sequence[Tensor]:
+        """The whole step; gives nats and norm as one tensor, and the parts of the state after.
 
         others: the parts of the state before, then the layers' dropout masks, if there are any.
         """
@@ -76,8 +79,10 @@ class Stepper:
         loss = functional.cross_entropy(
             logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED
         )
-        self._optimiser.take(torch.autograd.grad(loss, self._parameters))
-        return [loss.detach(), *(part.detach() for layer in after for part in layer)]
+        gradients = torch.autograd.grad(loss, self._parameters)
+        loss = loss.detach()
+        norm = self._optimiser.update(gradients, loss, numbers)
+        return [torch.stack([loss, norm]), *(part.detach() for layer in after for part in layer)]
 
     def _dropout(self, window: Window, number: int) -> list[Tensor]:
         """The masks of a step, which its number gives, if there is dropout."""
@@ -90,10 +95,10 @@ class Stepper:
         """The steps since the last time; waits until they are done."""
         if not self._unseen:
             return []
-        tokens, nats, norms = zip(*self._unseen, strict=True)
+        tokens, figures = zip(*self._unseen, strict=True)
         self._unseen = []
-        figures = torch.stack([*nats, *norms]).view(2, -1).T.tolist()
-        return [Step(count, *pair) for count, pair in zip(tokens, figures, strict=True)]
+        pairs = torch.stack(figures).tolist()
+        return [Step(count, *pair) for count, pair in zip(tokens, pairs, strict=True)]
 
     def _state_before(self, window: Window) -> State:
         """The carried state, zero for the streams that start."""
@@ -110,4 +115,6 @@ class Stepper:
         tensor = torch.from_numpy(array)
         if self._device.type == "cpu":
             return tensor
+        if tensor.is_floating_point():
+            tensor = tensor.float()
         return tensor.pin_memory().to(self._device, non_blocking=True)

@@ -35,6 +35,7 @@ FLOORS = {
     "container": 1,
     "pairs": 1,
     "progress": 1,
+    "replay": 1,
     "baselines": 2,
     "clipping": 2,
     "corpus": 2,

@@ -123,8 +123,7 @@ def test_numpy_equals_torch_for_every_tokenizer(kind: str) -> None:
 @every_cell
 def test_the_engine_in_torch_is_the_model_that_was_trained(cell: str) -> None:
     checkpoint = random_checkpoint(cell, 2)
-    model = LanguageModel(checkpoint.model)
-    model.load_weights(checkpoint.weights)
+    model = LanguageModel(checkpoint.model, checkpoint.weights)
     ids = ids_of(checkpoint, 20, 3)
     (one, _), (other, _) = (
         engine.logits(ids, engine.initial_state(3))

@@ -24,18 +24,30 @@ LINES = "".join("ab" * (k % 7 + 1) + "\n" for k in range(200))
 
 
 class Graph(TorchDispatchMode):
-    """Operations with the tensors that they read and wrote when they were recorded."""
+    """Operations with the tensors that they read and wrote when they were recorded.
+
+    Recording leaves all tensors as they were.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.operations: list[tuple[Callable[..., Any], Any, Any, Any]] = []
         self.replays = 0
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}  # by address: a tensor, its values before
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        for read in tree_flatten((args, kwargs))[0]:
+            if isinstance(read, Tensor):
+                self._kept.setdefault(read.data_ptr(), (read, read.detach().clone()))
         results = func(*args, **kwargs)
         self.operations.append((func, args, kwargs, results))
         return results
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        for tensor, before in self._kept.values():
+            tensor.data.copy_(before)
 
     def replay(self) -> None:
         self.replays += 1
@@ -65,7 +77,6 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
 def replayed(training: Any) -> None:
     """Makes a run's steps replays, as they are on a GPU."""
     training._stepper._learn = Replayed(training._stepper._learn_from)
-    training._optimiser._stays = True
 
 
 def begin(text: str, per_line: bool, **chosen: Any) -> Run:

@@ -372,11 +372,10 @@ def test_clipping_bounds_the_gradient_of_every_update(monkeypatch: pytest.Monkey
     norms = []
     step = Optimiser._step
 
-    def watch(self: Optimiser, learning_rate: float, undone: torch.Tensor) -> None:
-        parts = self._gradients
-        assert len(parts) == len(self._parameters)
-        norms.append(float(torch.cat([part.flatten() for part in parts]).norm()))
-        step(self, learning_rate, undone)
+    def watch(self: Optimiser, gradients: Any, *others: torch.Tensor) -> None:
+        assert len(gradients) == len(self._parameters)
+        norms.append(float(torch.cat([part.flatten() for part in gradients]).norm()))
+        step(self, gradients, *others)
 
     monkeypatch.setattr(Optimiser, "_step", watch)
     shown = list(small_run(steps=20, clip=0.05).training.run())
@@ -421,8 +420,9 @@ def test_updates_are_those_of_torch_where_matrices_decay_and_the_softmax_layer_i
         for network in (model, twin):
             logits, _ = network(torch.full((4, 2), number), network.initial_state(2))
             logits.square().mean().backward()
-        optimiser.take([weight.grad for weight in model.parameters() if weight.grad is not None])
-        optimiser.update(0.01 * number, torch.zeros(()))
+        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+        numbers = torch.from_numpy(optimiser.numbers(0.01 * number))
+        optimiser.update(gradients, torch.zeros(()), numbers)
         model.zero_grad()
         torch.nn.utils.clip_grad_norm_(weights, running.config.clip)
         for group in reference.param_groups:
@@ -510,13 +510,13 @@ def test_a_step_that_is_not_finite_is_undone(value: float, monkeypatch: pytest.M
 
 
 def test_a_gradient_that_is_not_finite_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
-    clipped, count = Optimiser._clipped, itertools.count()
+    clipped, count = Optimiser._shorten, itertools.count()
 
-    def broken(self: Optimiser) -> torch.Tensor:
-        found = clipped(self)
+    def broken(self: Optimiser, gradients: Any) -> torch.Tensor:
+        found = clipped(self, gradients)
         return found * math.inf if next(count) == 2 else found
 
-    monkeypatch.setattr(Optimiser, "_clipped", broken)
+    monkeypatch.setattr(Optimiser, "_shorten", broken)
     running = finish(small_run(steps=6))
     assert running.training.place["failures"] == 1
     assert running.training._optimiser.updates == 5
