@@ -9,7 +9,7 @@ from benchmarks.harness import Row, alternate, seconds
 from charlm.bulk import TorchEngine
 from charlm.config import ModelConfig
 from charlm.inference import Engine, NumpyEngine
-from charlm.sampling import generate, make_sampler
+from charlm.sampling import Sampler, generate
 
 CONFIG = ModelConfig(vocabulary_size=67, layers=2, hidden_size=512, embedding_size=64)
 STEPS = 300  # of one stream
@@ -80,7 +80,7 @@ def random_weights(config: ModelConfig) -> dict[str, np.ndarray]:
 
 def write(engine: Engine, count: int, length: int) -> None:
     """As many texts at once, none of which ends before its length."""
-    sampler = make_sampler(1.0, forbidden=[1])
+    sampler = Sampler(1.0, forbidden=[1])
     seeds = [[1, number] for number in range(count)]
     written = sum(1 for _ in generate(engine, sampler, NO_PROMPT, seeds, length))
     assert written == length

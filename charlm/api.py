@@ -16,7 +16,7 @@ from charlm.corpus import tokenize
 from charlm.errors import OptionError, TextError, VocabularyError
 from charlm.inference import Engine, Ids, NumpyEngine
 from charlm.inspection.surprise import ScoredText
-from charlm.sampling import generate, make_sampler, never_written
+from charlm.sampling import Sampler, generate, never_written
 from charlm.scoring import Score, TokenScore, Watch
 from charlm.text import Text, text_of
 from charlm.tokenizers import EOS, Decoder
@@ -118,7 +118,7 @@ class Model:
     ) -> Iterator[Ids]:
         """The next token of each of `len(seeds)` texts, as they are written; <EOS> ends a text."""
         forbidden = never_written(self.tokenizer, self.per_line, allow_unk)
-        sampler = make_sampler(temperature, top_k, top_p, min_p, forbidden)
+        sampler = Sampler(temperature, top_k, top_p, min_p, forbidden)
         self._check_lines([prompt])
         ids = self.encode(prompt, on_unknown=on_unknown)
         engine = self.engine_for(length * len(seeds) if len(seeds) > 1 else 0, device)

@@ -11,9 +11,11 @@ from torch.nn import functional
 
 from charlm.config import ModelConfig
 from charlm.devices import device_of
-from charlm.inference import Array, Ids, State
+from charlm.drawing import drawn
+from charlm.inference import Array, Choice, Exact, Ids, State
 from charlm.memory import keep_freed
 from charlm.model import LanguageModel
+from charlm.sampling import Sampler
 
 
 class TorchEngine:
@@ -27,6 +29,7 @@ class TorchEngine:
         self._model = model
         self._device = model.output.bias.device
         self._autocast = precision == "bfloat16"
+        self._draws = self._device.type == "cuda"
 
     @classmethod
     def of(
@@ -44,6 +47,14 @@ class TorchEngine:
         with torch.no_grad():
             logits, after = self._run(tokens, state)
         return logits.float().cpu().numpy(), after
+
+    def draw(self, tokens: Ids, state: State, choice: Choice, uniforms: Exact) -> tuple[Ids, State]:
+        with torch.no_grad():
+            logits, after = self._run(tokens[None], state)
+        rows = logits[0].float()
+        if self._draws and isinstance(choice, Sampler):
+            return drawn(choice, rows, uniforms).cpu().numpy(), after
+        return choice(rows.cpu().numpy(), uniforms), after
 
     def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         with torch.no_grad():

@@ -16,6 +16,7 @@ from charlm.steps import Layer, product
 
 Ids = npt.NDArray[np.integer[Any]]
 Exact = npt.NDArray[np.float64]
+Choice = Callable[[Array, Exact], Ids]  # (logits, uniform numbers) → tokens: `sampling.Sampler`
 State = list[tuple[Any, ...]]  # a layer each: an LSTM's (a, c), else one vector; (batch, hidden)
 
 
@@ -33,6 +34,9 @@ class Engine(Protocol):
 
     def logits(self, tokens: Ids, state: State) -> tuple[Array, State]:
         """tokens (time, batch) → logits of each next token (time, batch, vocabulary), state."""
+
+    def draw(self, tokens: Ids, state: State, choice: Choice, uniforms: Exact) -> tuple[Ids, State]:
+        """The next tokens (batch,) after those given (batch,), as chosen by uniforms (batch,)."""
 
     def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         """−ln P(target) of each target (time, batch) after the tokens before it, and the state."""
@@ -66,6 +70,10 @@ class NumpyEngine:
     def logits(self, tokens: Ids, state: State) -> tuple[Array, State]:
         hidden, state = self._hidden(tokens, state)
         return _all_steps(self._predict, hidden), state
+
+    def draw(self, tokens: Ids, state: State, choice: Choice, uniforms: Exact) -> tuple[Ids, State]:
+        logits, state = self.logits(tokens[None], state)
+        return choice(logits[0], uniforms), state
 
     def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         hidden, state = self._hidden(tokens, state)

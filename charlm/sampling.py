@@ -3,18 +3,18 @@
 Knows engines and token numbers; knows nothing about checkpoints or terminals.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import dataclasses
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from charlm.errors import OptionError
-from charlm.inference import Array, Engine, Ids, State
+from charlm.inference import Array, Choice, Engine, Exact, Ids, State
 from charlm.tokenizers import EOS, UNK, Tokenizer
 
 WINDOW = 256  # tokens of a prompt that are read at once
 DRAWS = 64  # random numbers of a text that are drawn at once
-Sampler = Callable[[Array, npt.NDArray[np.float64]], Ids]
+COLDEST = 1e-300  # what a temperature above 0 counts as, at least
 
 
 def never_written(tokenizer: Tokenizer, per_line: bool, allow_unk: bool = False) -> set[int]:
@@ -23,56 +23,57 @@ def never_written(tokenizer: Tokenizer, per_line: bool, allow_unk: bool = False)
     return tokens - {UNK} if allow_unk else tokens | {UNK}
 
 
-def make_sampler(
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    forbidden: Collection[int] = (),
-) -> Sampler:
-    """A function (logits (batch, vocabulary), uniform numbers (batch,)) → tokens (batch,).
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """How a token is chosen: called with logits (batch, vocabulary) and uniform numbers (batch,).
 
     temperature divides the logits; 0 takes the likeliest token. top_k keeps the k likeliest,
     top_p the fewest that together reach probability p (Holtzman et al. 2020), min_p those at
     least min_p times as likely as the likeliest (Nguyen et al. 2024); several are applied in this
-    order. Raises OptionError for values out of range.
+    order. forbidden are tokens never chosen. Raises OptionError for values out of range.
     """
-    if not 0 <= temperature < float("inf"):
-        raise OptionError(f"--temperature: {temperature:g} cannot be used; give 0 or more")
-    if top_k is not None and top_k < 1:
-        raise OptionError(f"--top-k: {top_k} cannot be used; give 1 or more")
-    for name, share in (("--top-p", top_p), ("--min-p", min_p)):
-        if share is not None and not 0 < share <= 1:
-            raise OptionError(f"{name}: {share:g} cannot be used; give more than 0, at most 1")
-    never = np.array(sorted(forbidden), np.intp)
 
-    def sample(logits: Array, uniforms: npt.NDArray[np.float64]) -> Ids:
-        if len(never):
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    forbidden: Collection[int] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < float("inf"):
+            raise OptionError(f"--temperature: {self.temperature:g} cannot be used; give 0 or more")
+        if self.top_k is not None and self.top_k < 1:
+            raise OptionError(f"--top-k: {self.top_k} cannot be used; give 1 or more")
+        for name, share in (("--top-p", self.top_p), ("--min-p", self.min_p)):
+            if share is not None and not 0 < share <= 1:
+                raise OptionError(f"{name}: {share:g} cannot be used; give more than 0, at most 1")
+
+    def __call__(self, logits: Array, uniforms: Exact) -> Ids:
+        """Tokens (batch,)."""
+        if self.forbidden:
             logits = logits.copy()
-            logits[:, never] = -np.inf
-        if temperature == 0:
+            logits[:, sorted(self.forbidden)] = -np.inf
+        if self.temperature == 0:
             greedy: Ids = np.argmax(logits, axis=1)
             return greedy
         scaled = (logits - logits.max(axis=1, keepdims=True)).astype(np.float64)
-        weights = np.exp(scaled / max(temperature, 1e-300))
-        if top_k is not None and top_k < weights.shape[1]:
-            weights = _keep_likeliest(weights, top_k)
-        if top_p is not None and top_p < 1:
-            weights = _keep_nucleus(weights, top_p)
-        if min_p is not None:
-            weights[weights < min_p * weights.max(axis=1, keepdims=True)] = 0.0
+        weights = np.exp(scaled / max(self.temperature, COLDEST))
+        if self.top_k is not None and self.top_k < weights.shape[1]:
+            weights = _keep_likeliest(weights, self.top_k)
+        if self.top_p is not None and self.top_p < 1:
+            weights = _keep_nucleus(weights, self.top_p)
+        if self.min_p is not None:
+            weights[weights < self.min_p * weights.max(axis=1, keepdims=True)] = 0.0
         return _draw(weights, uniforms)
 
-    return sample
 
-
-def _keep_likeliest(weights: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+def _keep_likeliest(weights: Exact, count: int) -> Exact:
     least = np.argpartition(-weights, count - 1, axis=1)[:, count:]
     np.put_along_axis(weights, least, 0.0, axis=1)
     return weights
 
 
-def _keep_nucleus(weights: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:
+def _keep_nucleus(weights: Exact, share: float) -> Exact:
     order = np.argsort(-weights, axis=1, kind="stable")
     ordered = np.take_along_axis(weights, order, axis=1)
     before = np.cumsum(ordered, axis=1) - ordered
@@ -81,7 +82,7 @@ def _keep_nucleus(weights: npt.NDArray[np.float64], share: float) -> npt.NDArray
     return weights
 
 
-def _draw(weights: npt.NDArray[np.float64], uniforms: npt.NDArray[np.float64]) -> Ids:
+def _draw(weights: Exact, uniforms: Exact) -> Ids:
     """One token a row with probability proportional to its weight, by the inverse of the sum."""
     sums = np.cumsum(weights, axis=1)
     tokens: Ids = (sums <= (uniforms * sums[:, -1])[:, None]).sum(axis=1)
@@ -102,7 +103,7 @@ def read_prompt(engine: Engine, prompt: Ids, batch: int) -> tuple[Array, State]:
 
 
 def generate(
-    engine: Engine, sampler: Sampler, prompt: Ids, seeds: Sequence[Sequence[int]], length: int
+    engine: Engine, choice: Choice, prompt: Ids, seeds: Sequence[Sequence[int]], length: int
 ) -> Iterator[Ids]:
     """Writes one text for each seed, all in one batch: yields the next token of each, (batch,).
 
@@ -114,8 +115,8 @@ def generate(
     uniforms = _uniforms(seeds)
     logits, state = read_prompt(engine, prompt, len(seeds))
     rows = np.arange(len(seeds))  # the texts that have not ended
-    for at in range(length):
-        drawn = sampler(logits, next(uniforms)[rows])
+    drawn = choice(logits, next(uniforms))
+    for left in reversed(range(length)):
         tokens = np.full(len(seeds), EOS)
         tokens[rows] = drawn
         yield tokens
@@ -123,13 +124,12 @@ def generate(
         if not going.all():
             rows, drawn = rows[going], drawn[going]
             state = [tuple(part[going] for part in layer) for layer in state]
-        if not len(rows) or at == length - 1:
+        if not left or not len(rows):
             return
-        next_logits, state = engine.logits(drawn[None], state)
-        logits = next_logits[0]
+        drawn, state = engine.draw(drawn, state, choice, next(uniforms)[rows])
 
 
-def _uniforms(seeds: Sequence[Sequence[int]]) -> Iterator[npt.NDArray[np.float64]]:
+def _uniforms(seeds: Sequence[Sequence[int]]) -> Iterator[Exact]:
     """Without end: the next number of each seed's own generator, between 0 and 1, (seeds,)."""
     randoms = [np.random.default_rng(list(seed)) for seed in seeds]
     while True:

@@ -44,6 +44,7 @@ FLOORS = {
     "checkpoint": 2,
     "inference": 3,
     "bulk": 3,
+    "drawing": 3,
     "adapting": 4,
     "sampling": 3,
     "sequences": 3,

@@ -12,7 +12,7 @@ from charlm.beam import Found, beam_search
 from charlm.config import CELLS, ModelConfig
 from charlm.errors import OptionError
 from charlm.inference import Array, Ids, NumpyEngine, State
-from charlm.sampling import generate, make_sampler
+from charlm.sampling import Sampler, generate
 from charlm.sequences import sequence_nats
 from charlm.tokenizers import EOS, UNK
 
@@ -82,7 +82,7 @@ def test_a_narrower_beam_finds_no_better_and_at_last_the_best() -> None:
 def test_a_beam_of_one_is_greedy(cell: str, forbidden: list[int]) -> None:
     for seed in range(5):
         engine = tiny(cell, seed)
-        drawn = generate(engine, make_sampler(0.0, forbidden=forbidden), NOTHING, [[0]], 12)
+        drawn = generate(engine, Sampler(0.0, forbidden=forbidden), NOTHING, [[0]], 12)
         greedy = [int(token[0]) for token in drawn]
         (found,) = beam_search(engine, NOTHING, 1, 12, forbidden=forbidden)
         assert list(found.tokens) + [EOS] * found.ended == greedy

@@ -2,20 +2,24 @@
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from conftest import random_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlm import drawing
 from charlm.api import Model
+from charlm.bulk import TorchEngine
 from charlm.checkpoint import Checkpoint
 from charlm.config import CELLS
 from charlm.errors import OptionError
-from charlm.inference import NumpyEngine
-from charlm.sampling import WINDOW, generate, make_sampler, read_prompt, until
+from charlm.inference import Array, Engine, Ids, NumpyEngine
+from charlm.sampling import WINDOW, Sampler, generate, read_prompt, until
 from charlm.tokenizers import EOS, UNK
 
 Floats = npt.NDArray[np.float64]
@@ -23,11 +27,21 @@ LOGITS = st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=12)
 SHARES = st.floats(0.01, 1)
 
 
-def frequencies(logits: list[float], **options: float) -> Floats:
+def in_torch(sampler: Sampler, logits: Array, uniforms: Floats) -> Ids:
+    """What many streams are drawn with."""
+    tokens: Ids = drawing.drawn(sampler, torch.from_numpy(logits.copy()), uniforms).numpy()
+    return tokens
+
+
+Choose = Callable[[Sampler, Array, Floats], Ids]
+each_way = pytest.mark.parametrize("choose", [Sampler.__call__, in_torch], ids=["numpy", "torch"])
+
+
+def frequencies(choose: Choose, logits: list[float], **options: float) -> Floats:
     """How often each token is drawn, at 20,000 evenly spaced uniform numbers."""
     uniforms = (np.arange(20_000) + 0.5) / 20_000
     rows = np.broadcast_to(np.array(logits, np.float32), (20_000, len(logits)))
-    tokens = make_sampler(**options)(rows, uniforms)  # type: ignore[arg-type]
+    tokens = choose(Sampler(**options), rows, uniforms)  # type: ignore[arg-type]
     return np.bincount(tokens, minlength=len(logits)) / 20_000
 
 
@@ -60,72 +74,109 @@ def naive_min_p(probabilities: list[float], share: float) -> set[int]:
     return {token for token, p in enumerate(probabilities) if p >= share * most}
 
 
+@each_way
 @given(logits=LOGITS, temperature=st.floats(0.05, 5))
 def test_tokens_are_drawn_as_often_as_they_are_likely(
-    logits: list[float], temperature: float
+    choose: Choose, logits: list[float], temperature: float
 ) -> None:
-    drawn = frequencies(logits, temperature=temperature)
+    drawn = frequencies(choose, logits, temperature=temperature)
     np.testing.assert_allclose(drawn, softmax(logits, temperature), atol=1e-4)
 
 
+@each_way
 @given(
     logits=st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=12, unique=True),
     data=st.data(),
 )
-def test_top_k_keeps_the_k_likeliest(logits: list[float], data: st.DataObject) -> None:
+def test_top_k_keeps_the_k_likeliest(
+    choose: Choose, logits: list[float], data: st.DataObject
+) -> None:
     k = data.draw(st.integers(1, len(logits) + 2))
     probabilities = softmax(logits)
     kept = naive_top_k(probabilities, k)
     wanted = renormalised([p * (token in kept) for token, p in enumerate(probabilities)])
-    np.testing.assert_allclose(frequencies(logits, top_k=k), wanted, atol=1e-4)
+    np.testing.assert_allclose(frequencies(choose, logits, top_k=k), wanted, atol=1e-4)
 
 
+@each_way
 @given(logits=st.lists(st.integers(-8, 8), min_size=2, max_size=12, unique=True), share=SHARES)
-def test_top_p_keeps_the_fewest_that_reach_it(logits: list[float], share: float) -> None:
+def test_top_p_keeps_the_fewest_that_reach_it(
+    choose: Choose, logits: list[float], share: float
+) -> None:
     probabilities = softmax(logits)
     kept = naive_top_p(probabilities, share)
     wanted = renormalised([p * (token in kept) for token, p in enumerate(probabilities)])
-    np.testing.assert_allclose(frequencies(logits, top_p=share), wanted, atol=1e-4)
+    np.testing.assert_allclose(frequencies(choose, logits, top_p=share), wanted, atol=1e-4)
 
 
+@each_way
 @given(logits=st.lists(st.integers(-8, 8), min_size=2, max_size=12), share=SHARES)
-def test_min_p_keeps_what_is_likely_enough(logits: list[float], share: float) -> None:
+def test_min_p_keeps_what_is_likely_enough(
+    choose: Choose, logits: list[float], share: float
+) -> None:
     probabilities = softmax(logits)
     kept = naive_min_p(probabilities, share)
     wanted = renormalised([p * (token in kept) for token, p in enumerate(probabilities)])
-    np.testing.assert_allclose(frequencies(logits, min_p=share), wanted, atol=1e-4)
+    np.testing.assert_allclose(frequencies(choose, logits, min_p=share), wanted, atol=1e-4)
 
 
-def test_several_limits_are_applied_in_order() -> None:
+@each_way
+def test_several_limits_are_applied_in_order(choose: Choose) -> None:
     logits = [math.log(p) for p in (0.4, 0.3, 0.2, 0.06, 0.04)]
-    drawn = frequencies(logits, top_k=4, top_p=0.9, min_p=0.6)
+    drawn = frequencies(choose, logits, top_k=4, top_p=0.9, min_p=0.6)
     np.testing.assert_allclose(drawn, renormalised([0.4, 0.3, 0, 0, 0]), atol=1e-4)
 
 
+@each_way
 @given(logits=LOGITS, seed=st.integers(0, 9))
-def test_temperature_zero_is_the_arg_max(logits: list[float], seed: int) -> None:
+def test_temperature_zero_is_the_arg_max(choose: Choose, logits: list[float], seed: int) -> None:
     row, uniform = np.array([logits], np.float32), np.random.default_rng(seed).random(1)
-    assert make_sampler(temperature=0)(row, uniform) == [np.argmax(row)]
-    cold = int(make_sampler(temperature=1e-300)(row, uniform)[0])
+    assert choose(Sampler(temperature=0), row, uniform) == [np.argmax(row)]
+    cold = int(choose(Sampler(temperature=1e-300), row, uniform)[0])
     assert row[0, cold] == row.max()
 
 
+@each_way
 @given(logits=LOGITS, temperature=st.sampled_from([0.0, 1e-9, 1.0, 50.0]), data=st.data())
 def test_what_is_forbidden_is_never_drawn(
-    logits: list[float], temperature: float, data: st.DataObject
+    choose: Choose, logits: list[float], temperature: float, data: st.DataObject
 ) -> None:
     forbidden = data.draw(st.integers(0, len(logits) - 1))
     uniforms = np.array([0.0, 0.3, 0.999_999, np.nextafter(1.0, 0.0)])
     rows = np.array([logits] * 4, np.float32)
     before = rows.copy()
-    drawn = make_sampler(temperature, top_p=0.9, forbidden=[forbidden])(rows, uniforms)
-    assert forbidden not in drawn
+    tokens = choose(Sampler(temperature, top_p=0.9, forbidden=[forbidden]), rows, uniforms)
+    assert forbidden not in tokens
     np.testing.assert_array_equal(rows, before)
 
 
-def test_the_edges_of_the_unit_interval_draw_tokens_that_can_be_drawn() -> None:
+@each_way
+def test_the_edges_of_the_unit_interval_draw_tokens_that_can_be_drawn(choose: Choose) -> None:
     rows = np.array([[-np.inf, 0.0, -900.0, 0.0, -np.inf]] * 2, np.float32)
-    assert make_sampler()(rows, np.array([0.0, np.nextafter(1.0, 0.0)])).tolist() == [1, 3]
+    edges = np.array([0.0, np.nextafter(1.0, 0.0)])
+    assert choose(Sampler(), rows, edges).tolist() == [1, 3]
+
+
+@given(
+    temperature=st.sampled_from([0.0, 0.5, 1.0, 3.0]),
+    top_k=st.none() | st.integers(1, 40),
+    top_p=st.none() | SHARES,
+    min_p=st.none() | SHARES,
+    forbidden=st.sets(st.integers(0, 29), max_size=5),
+    seed=st.integers(0, 99),
+)
+def test_many_streams_draw_the_tokens_that_few_would(
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    min_p: float | None,
+    forbidden: set[int],
+    seed: int,
+) -> None:
+    random = np.random.default_rng(seed)
+    logits, uniforms = random.normal(0, 3, (50, 30)).astype(np.float32), random.random(50)
+    sampler = Sampler(temperature, top_k, top_p, min_p, forbidden)
+    assert in_torch(sampler, logits, uniforms).tolist() == sampler(logits, uniforms).tolist()
 
 
 def test_drawn_frequencies_pass_a_chi_square_test(cat_model: Model) -> None:
@@ -153,33 +204,37 @@ def test_drawn_frequencies_pass_a_chi_square_test(cat_model: Model) -> None:
 @pytest.mark.parametrize("temperature", [-0.1, math.nan, math.inf])
 def test_temperatures_that_cannot_be_used(temperature: float) -> None:
     with pytest.raises(OptionError, match="--temperature"):
-        make_sampler(temperature)
+        Sampler(temperature)
 
 
 @pytest.mark.parametrize("share", [0.0, -1.0, 1.1, math.nan])
 def test_shares_that_cannot_be_used(share: float) -> None:
     with pytest.raises(OptionError, match="--top-p"):
-        make_sampler(top_p=share)
+        Sampler(top_p=share)
     with pytest.raises(OptionError, match="--min-p"):
-        make_sampler(min_p=share)
+        Sampler(min_p=share)
 
 
 @pytest.mark.parametrize("k", [0, -3])
 def test_counts_that_cannot_be_used(k: int) -> None:
     with pytest.raises(OptionError, match="--top-k"):
-        make_sampler(top_k=k)
+        Sampler(top_k=k)
 
 
 # Texts
 
 
 def written(
-    checkpoint: Checkpoint, seeds: list[list[int]], temperature: float = 1.0, length: int = 40
+    checkpoint: Checkpoint,
+    seeds: list[list[int]],
+    temperature: float = 1.0,
+    length: int = 40,
+    engine: Engine | None = None,
 ) -> list[list[int]]:
     """The texts of some seeds, each without what follows its <EOS>."""
-    engine = NumpyEngine(checkpoint.model, checkpoint.weights)
+    engine = engine or NumpyEngine(checkpoint.model, checkpoint.weights)
     prompt = checkpoint.tokenizer.encode("The cat")
-    steps = list(generate(engine, make_sampler(temperature), prompt, seeds, length))
+    steps = list(generate(engine, Sampler(temperature), prompt, seeds, length))
     texts = np.stack(steps, axis=1).tolist()
     return [list(itertools.takewhile(lambda token: token != EOS, text)) for text in texts]
 
@@ -195,6 +250,16 @@ def test_a_seed_writes_the_same_text_alone_and_in_a_batch(cell: str, temperature
             text for seed in seeds for text in written(checkpoint, [seed], temperature)
         ]
         assert written(checkpoint, seeds[::-1], temperature) == together[::-1]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_a_gpu_writes_the_same_texts(temperature: float) -> None:
+    checkpoint = random_checkpoint("lstm", 2, seed=4)
+    engine = TorchEngine.of(checkpoint.model, checkpoint.weights)
+    engine._draws = True  # as on a GPU, where there is none
+    seeds = [[3, number] for number in range(12)]
+    texts = written(checkpoint, seeds, temperature, engine=engine)
+    assert texts == written(checkpoint, seeds, temperature)
 
 
 def test_another_seed_writes_another_text(cat_model: Model) -> None:

@@ -239,13 +239,13 @@ def _plain(run: "Run", progress: "Progress") -> str:
 def _sample(run: "Run") -> str:
     """A short text by the best weights so far."""
     from charlm.inference import NumpyEngine
-    from charlm.sampling import generate, make_sampler, never_written
+    from charlm.sampling import Sampler, generate, never_written
     from charlm.tokenizers import EOS
 
     tokenizer = run.corpus.tokenizer
     engine = NumpyEngine(run.model, run.training.result())
     seeds = [[run.config.seed, run.training.place["step"]]]
-    sampler = make_sampler(0.8, forbidden=never_written(tokenizer, run.model.per_line))
+    sampler = Sampler(0.8, forbidden=never_written(tokenizer, run.model.per_line))
     tokens = generate(engine, sampler, tokenizer.encode(""), seeds, SAMPLE_LENGTH)
     text = tokenizer.decode(int(token[0]) for token in tokens if token[0] != EOS)
     return terminal.visible(text).replace("\n", "␊")[:SAMPLE_LENGTH]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from charlm.cli.terminal import Waiting
 
 if TYPE_CHECKING:
-    from charlm.inference import Array, Engine, Ids, State
+    from charlm.inference import Array, Choice, Engine, Exact, Ids, State
     from charlm.scoring import Watch
 
 
@@ -26,6 +26,12 @@ class Watched:
     def logits(self, tokens: "Ids", state: "State") -> "tuple[Array, State]":
         self._count(tokens)
         return self._engine.logits(tokens, state)
+
+    def draw(
+        self, tokens: "Ids", state: "State", choice: "Choice", uniforms: "Exact"
+    ) -> "tuple[Ids, State]":
+        self._count(tokens)
+        return self._engine.draw(tokens, state, choice, uniforms)
 
     def nats(self, tokens: "Ids", targets: "Ids", state: "State") -> "tuple[Array, State]":
         self._count(tokens)

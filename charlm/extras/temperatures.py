@@ -12,7 +12,7 @@ import numpy.typing as npt
 from charlm.api import Model
 from charlm.inference import Array, Ids
 from charlm.novelty import Novelty
-from charlm.sampling import generate, make_sampler, never_written
+from charlm.sampling import Sampler, generate, never_written
 from charlm.text import Text
 from charlm.tokenizers import EOS
 
@@ -48,7 +48,7 @@ def _written(
     model: Model, temperature: float, count: int, length: int, seed: int, corpus: Text | None
 ) -> Written:
     forbidden = never_written(model.tokenizer, model.per_line)
-    draw = make_sampler(temperature, forbidden=forbidden)
+    draw = Sampler(temperature, forbidden=forbidden)
     bits: list[Floats] = []
 
     def sampler(logits: Array, uniforms: Floats) -> Ids:

@@ -11,7 +11,7 @@ from conftest import TOKENIZER_TEXT, random_checkpoint
 from charlm.api import Model
 from charlm.bulk import TorchEngine
 from charlm.config import CELLS
-from charlm.sampling import generate, make_sampler
+from charlm.sampling import Sampler, generate
 from charlm.tokenizers import EOS, KINDS
 
 NEAR = 1e-5  # nats, of each token; where a text has figures above ten nats, a millionth of the
@@ -142,7 +142,7 @@ def one_text_a_seed(model: Model, draw: random.Random) -> str:
     """Whatever is written beside it."""
     prompt = model.tokenizer.encode("The cat")
     seeds = [[draw.randrange(9999), number] for number in range(5)]
-    sampler = make_sampler(draw.choice([0.0, 0.7, 1.0]))
+    sampler = Sampler(draw.choice([0.0, 0.7, 1.0]))
 
     def written(some: list[list[int]]) -> list[list[int]]:
         steps = np.stack(list(generate(model.engine, sampler, prompt, some, 25)), axis=1)
