@@ -4,7 +4,9 @@ A GPU is done with the kernels of a small network before Python has launched the
 recorded graph launches all of them at once. Knows nothing about what they compute.
 """
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -43,10 +45,23 @@ class _Recording:
     def __init__(self, function: Function, tensors: Sequence[Tensor], pool: Any) -> None:
         self._places = [tensor.clone() for tensor in tensors]
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, pool):
+        with _nothing_collected(), torch.cuda.graph(self._graph, pool):
             self._results = function(*self._places)
 
     def replay(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         torch._foreach_copy_(self._places, list(tensors))
         self._graph.replay()
         return self._results
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Keeps Python from collecting garbage: a recording of an earlier run that ends now, in the
+    midst of another, would break that off."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

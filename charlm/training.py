@@ -63,6 +63,7 @@ class Training:
         self.ahead = 1 if self._device.type == "cpu" else UNSEEN
         self._stepper = Stepper(model, self._optimiser, config)
         self._tally, self._stopping = Tally(), False
+        self._outside = 0.0  # seconds, at most, that were spent on what is made of a validation
         self._began = time.monotonic() if started is None else started
         self._notice: str | None = None  # what the next record is to say
         self.place: dict[str, Any] = {
@@ -95,7 +96,7 @@ class Training:
                 if nats is not None:
                     begun = time.monotonic()
                     yield self._progress(nats)
-                    self._pause(time.monotonic() - begun)
+                    self._spent(time.monotonic() - begun)
                 if self.place["validations_since_best"] >= self.config.patience:
                     return
             elif self.complete:
@@ -105,6 +106,11 @@ class Training:
                 waited = time.monotonic() - self._tally.since
                 if not self._due() and (self._notice or self.complete or waited >= REPORT_SECONDS):
                     yield self._progress(None)
+
+    def _spent(self, seconds: float) -> None:
+        """Counts what was made of a validation: a sample, a checkpoint; no step took that time."""
+        self._tally.since += seconds
+        self._outside = max(self._outside, seconds)
 
     @property
     def complete(self) -> bool:
@@ -147,7 +153,8 @@ class Training:
             epoch = place["epoch"] + place["window"] / self._windows.windows(place["epoch"])
             return float(epoch / config.epochs)
         assert config.minutes is not None
-        end = config.minutes * 60 - 1.1 * place["validation_seconds"]  # room for the last one
+        last = 1.1 * place["validation_seconds"] + self._outside
+        end = config.minutes * 60 - last  # room for the last one, and what is made of it
         spent = self.seconds() - place["training_from"]
         return float(spent / max(end - place["training_from"], 1e-9))
 
@@ -212,15 +219,10 @@ class Training:
             self.best = copies(self._optimiser.averaged)
         else:
             place["validations_since_best"] += 1
-        place["validation_seconds"] = 0.0
-        self._pause(time.monotonic() - begun)
+        place["validation_seconds"] = time.monotonic() - begun
+        self._tally.since += place["validation_seconds"]
+        place["next_validation"] = self._next_validation()
         return nats
-
-    def _pause(self, seconds: float) -> None:
-        """Counts what a validation takes, and what is then made of it: a sample, a checkpoint."""
-        self.place["validation_seconds"] += seconds
-        self.place["next_validation"] = self._next_validation()
-        self._tally.since += seconds
 
     def _next_validation(self) -> float:
         """The share of the budget at which to validate next, the last time at 1."""

@@ -4,6 +4,7 @@ Where there is no GPU a recorded graph is played by one that keeps each operatio
 that it read and wrote, and runs it again on those, as a CUDA graph does.
 """
 
+import gc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -108,7 +109,7 @@ def test_a_call_is_replayed_from_the_second_with_such_shapes_on(graphs: list[Gra
     calls = []
 
     def double(x: Tensor) -> Sequence[Tensor]:
-        calls.append(x.shape)
+        calls.append((x.shape, gc.isenabled()))
         return [2 * x]
 
     function = Replayed(double)
@@ -116,5 +117,6 @@ def test_a_call_is_replayed_from_the_second_with_such_shapes_on(graphs: list[Gra
         for size in (2, 3):
             (result,) = function(torch.full((size,), float(number)))
             assert result.tolist() == [2.0 * number] * size
-    assert calls == [(2,), (3,)] * 2
+    assert calls == [((2,), True), ((3,), True), ((2,), False), ((3,), False)]
+    assert gc.isenabled()  # what an earlier graph's end in the midst of a recording would break
     assert [graph.replays for graph in graphs] == [3, 3]

@@ -328,12 +328,11 @@ def test_a_time_budget_holds_what_is_made_of_each_validation_too(
 ) -> None:
     """A sample is drawn and a checkpoint written, which take time where the model is large."""
     clock = Clock(monkeypatch)
-    training = timed_run(clock, monkeypatch, 0.25, 0.1, minutes=1.0).training
+    training = timed_run(clock, monkeypatch, 0.25, 1.0, minutes=1.0).training
     for progress in training.run():
         if progress.valid_nats is not None:
             clock.now += keeping
-    assert clock.now - 1_000.0 <= 60.0 + 1
-    assert len(training.history) * (keeping + 0.1) <= max(0.05 * 60, 2 * (keeping + 0.1))
+    assert 57.0 - keeping <= clock.now - 1_000.0 <= 60.0 + 0.25
 
 
 def test_at_least_one_step_is_made_however_short_the_time(

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from charlm.cli import terminal
+from charlm.cli.pace import Pace
 from charlm.cli.terminal import NAME
 from charlm.figures import bar, duration, perplexity, sparkline
 
@@ -29,7 +30,7 @@ class View:
         self._block = None if quiet else terminal.LiveBlock()
         self._shown = 0.0
         self._valid: list[float] = []
-        self._sample = ""
+        self._sample, self._pace = "", Pace(bounded=False)
 
     def say(self, line: str) -> None:
         """One line that stays."""
@@ -45,6 +46,7 @@ class View:
         """
         if log:
             self._log = open(log, "a" if resumed else "w", encoding="utf-8")  # noqa: SIM115
+        self._pace = Pace(run.config.minutes is not None)
         past = run.training.history
         self._valid = [record["valid_nats"] * run.bits_per_character for record in past]
         if self._quiet:
@@ -71,15 +73,18 @@ class View:
             self.say(progress.notice)
         if not self._block:
             return
+        drawn = progress.valid_nats is not None and self._pace.due()
         if progress.valid_nats is not None:
             self._valid.append(progress.valid_nats * run.bits_per_character)
-            self._sample = _sample(run)
+        if drawn:
+            with self._pace.timed():
+                self._sample = _sample(run)
         lines = self._lines(run, progress)
         if self._block.live:
             self._block.update(lines)
         elif progress.valid_nats is not None or time.monotonic() - self._shown > PLAIN_SECONDS:
             self.say(_plain(run, progress))
-            if progress.valid_nats is not None:
+            if drawn:
                 self.say(f"  {self._sample}")
             self._shown = time.monotonic()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charlm.cli.pace import Pace
 from charlm.errors import CharlmError, TrainingError
 
 if TYPE_CHECKING:
@@ -21,12 +22,17 @@ COPIES = 5  # of the weights in a checkpoint: the best, the last, their average,
 
 
 class Keeper:
-    """Saves a run into its output at each validation and each minute."""
+    """Saves a run into its output at validations and each minute.
+
+    That is at each validation, but where the budget is one of minutes and the model so large that
+    saving would take more of them than `Pace` allows.
+    """
 
     def __init__(self, run: "Run", output: Path, say: Callable[[str], None]) -> None:
         self._run, self._output, self._say = run, output, say
         self._began_at = run.training.place["step"]
         self._tried = time.monotonic()
+        self._pace = Pace(run.config.minutes is not None)
         self._saved = False
         self._fault = ""  # why the last save failed, said once
 
@@ -53,11 +59,13 @@ class Keeper:
 
     def keep(self, validated: bool) -> None:
         """Saves if it is time to. A failure is said, and tried again the next time."""
-        if not validated and time.monotonic() - self._tried < SAVE_SECONDS:
+        late = time.monotonic() - self._tried >= SAVE_SECONDS
+        if not late and not (validated and self._pace.due()):
             return
         self._tried = time.monotonic()
         try:
-            self._save(self._output)
+            with self._pace.timed():
+                self._save(self._output)
             self._saved, self._fault = True, ""
         except OSError as error:
             if self._fault != (reason := _reason(error)):

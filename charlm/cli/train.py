@@ -260,7 +260,7 @@ def _precision(began: str, view: "View", options: dict[str, Any]) -> str:
 
 
 def _train(run: "Run", output: Path, view: "View", listener: "Listener") -> bool:
-    """Trains, saving at each validation and each minute; whether the output has the result."""
+    """Trains, saving at validations and each minute; whether the output has the result."""
     from charlm.cli.saving import Keeper
 
     keeper = Keeper(run, output, view.say)
