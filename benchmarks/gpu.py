@@ -1,6 +1,7 @@
 """Training with --device cuda: characters a second, the share of the peak, seconds to a goal.
 
-Where there is no GPU the rows say so. The peak is what a large bfloat16 product reaches there.
+Where there is no GPU the rows are those that were recorded on one, if any. The peak is what a large
+bfloat16 product reaches there.
 """
 
 import math
@@ -14,6 +15,7 @@ from benchmarks.commands import train
 from benchmarks.harness import SHAKESPEARE, Row, alternate, not_measured, seconds
 from benchmarks.products import best, ways
 from benchmarks.quality import SMALL_GPT
+from benchmarks.results import recorded
 from benchmarks.trainer import (
     FORWARD_AND_BACKWARD,
     LEAST,
@@ -36,10 +38,10 @@ def run(budgets: Sequence[float] = BUDGETS) -> Iterator[Row]:
     if torch.cuda.is_available():
         yield from speeds("cuda")
         yield time_to_goal("cuda", budgets)
-    else:
-        for layers, hidden in SIZES:
-            yield not_measured(_named(layers, hidden), "characters/s", "–", NO_GPU)
-        yield not_measured(_goal_named("cuda"), "s", f"{GOAL} on one H200", NO_GPU)
+        return
+    rows = [(_named(*size), "characters/s", "–") for size in SIZES]
+    for what, unit, goal in (*rows, (_goal_named("cuda"), "s", f"{GOAL} on one H200")):
+        yield recorded(what) or not_measured(what, unit, goal, NO_GPU)
 
 
 def run_long() -> Iterator[Row]:
@@ -70,7 +72,7 @@ def speeds(
         possible = best(rates).times(1 / work)
         share = ours.median / possible.median
         yield Row(
-            f"{_named(layers, hidden, device, precision)}, batch {batch}, BPTT {bptt}",
+            _named(layers, hidden, device, precision, batch, bptt),
             "characters/s",
             "–",
             f"{possible} at the peak, {best(rates).median / 1e12:.4g} TFLOP/s",
@@ -105,8 +107,16 @@ def time_to_goal(
     )
 
 
-def _named(layers: int, hidden: int, device: str = "cuda", precision: str = "bfloat16") -> str:
-    return f"training {layers} × {hidden} LSTM with --device {device} in {precision}"
+def _named(
+    layers: int,
+    hidden: int,
+    device: str = "cuda",
+    precision: str = "bfloat16",
+    batch: int = BATCH,
+    bptt: int = BPTT,
+) -> str:
+    what = f"training {layers} × {hidden} LSTM with --device {device} in {precision}"
+    return f"{what}, batch {batch}, BPTT {bptt}"
 
 
 def _goal_named(device: str, goal: float = SMALL_GPT) -> str:

@@ -38,11 +38,17 @@ def replace(path: Path, text: str) -> None:
 
 
 def recorded(what: str, folder: Path = RESULTS) -> Row | None:
-    """The newest row of that name that a long run recorded, with its date."""
-    for path in sorted(folder.glob("20*long.json"), reverse=True):
+    """The newest row of that name that a long run or one on a GPU recorded, with date and GPU."""
+    paths = [*folder.glob("20*long.json"), *folder.glob("20*-gpu.json")]
+    for path in sorted(paths, reverse=True):
         record = json.loads(path.read_text(encoding="utf-8"))
+        gpu = record.get("machine", {}).get("gpu", "none")
+        if gpu == "none" and path.name.endswith("-gpu.json"):
+            continue  # what was recorded there was recorded before
         for fields in record.get("rows", ()):
             if fields["what"] == what and not fields["measured"].startswith(NOT_MEASURED):
                 row = Row(**fields)
-                return dataclasses.replace(row, measured=f"{row.measured}, on {path.name[:10]}")
+                where = "" if gpu == "none" else f" on one {gpu}"
+                said = f"{row.measured},{where} on {path.name[:10]}"
+                return dataclasses.replace(row, measured=said)
     return None

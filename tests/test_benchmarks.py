@@ -295,12 +295,15 @@ def test_seconds_to_a_goal_are_counted_from_the_beginning_of_training(cat_path: 
     assert quality._seconds_to(1.5, log, Path(cat_path)) == math.inf
 
 
-def test_without_a_gpu_its_rows_are_there_and_say_so() -> None:
+def test_without_a_gpu_its_rows_are_there_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    shown = list(gpu.run())
+    assert all("on one NVIDIA" in row.measured and ", on" not in row.what for row in shown)
+    monkeypatch.setattr(gpu, "recorded", lambda _: None)
     rows = list(gpu.run())
+    assert [row.what for row in rows] == [row.what for row in shown]
     assert len(rows) == 4
     assert {row.measured for row in rows} == {"not measured: there is no GPU here"}
 
@@ -326,6 +329,15 @@ def test_the_newest_long_run_is_remembered_with_its_date(tmp_path: Path) -> None
     found = results.recorded("speed", tmp_path)
     assert found is not None
     assert found.measured == "5, on 2020-01-02"
+
+
+def test_what_a_gpu_recorded_is_remembered_with_its_name(tmp_path: Path) -> None:
+    for day, name in (("2020-01-01", "T1000"), ("2020-01-02", "none")):
+        record = {"machine": {"gpu": name}, "rows": [dataclasses.asdict(ROW)]}
+        (tmp_path / f"{day}-gpu.json").write_text(json.dumps(record))
+    found = results.recorded("speed", tmp_path)
+    assert found is not None
+    assert found.measured == "2, on one T1000 on 2020-01-01"
 
 
 def test_a_benchmark_that_breaks_off_leaves_its_rows_and_says_why(
