@@ -62,8 +62,7 @@ class Training:
         self._validation = Validation(corpus.valid)
         self.ahead = 1 if self._device.type == "cpu" else UNSEEN
         self._stepper = Stepper(model, self._optimiser, config)
-        self._tally, self._stopping = Tally(), False
-        self._outside = 0.0  # seconds, at most, that were spent on what is made of a validation
+        self._tally, self._stopping, self._outside = Tally(), False, 0.0
         self._began = time.monotonic() if started is None else started
         self._notice: str | None = None  # what the next record is to say
         self.place: dict[str, Any] = {
@@ -108,7 +107,7 @@ class Training:
                     yield self._progress(None)
 
     def _spent(self, seconds: float) -> None:
-        """Counts what was made of a validation: a sample, a checkpoint; no step took that time."""
+        """Counts the time for what is made of a validation outside: a sample, a checkpoint."""
         self._tally.since += seconds
         self._outside = max(self._outside, seconds)
 
