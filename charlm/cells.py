@@ -31,7 +31,7 @@ class _OfTorch(nn.RNNBase):
 
     def forward(self, inputs: Tensor, before: Any) -> Any:
         device = inputs.device.type
-        if device == "cpu" or not torch.is_autocast_enabled(device):
+        if device != "cuda" or not torch.is_autocast_enabled(device):
             return super().forward(inputs, before)
         with torch.autocast(device, enabled=False):
             return self._in(torch.get_autocast_dtype(device), inputs, before)

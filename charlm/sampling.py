@@ -52,7 +52,7 @@ class Sampler:
         """Tokens (batch,)."""
         if self.forbidden:
             logits = logits.copy()
-            logits[:, sorted(self.forbidden)] = -np.inf
+            logits[:, list(self.forbidden)] = -np.inf
         if self.temperature == 0:
             greedy: Ids = np.argmax(logits, axis=1)
             return greedy

@@ -5,15 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from test_training import Clock
 
 from charlm.cli.pace import SHARE, Pace
 from charlm.cli.saving import SAVE_SECONDS, Keeper
-
-
-class Clock:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1_000.0
-        monkeypatch.setattr("time.monotonic", lambda: self.now)
 
 
 @pytest.fixture
