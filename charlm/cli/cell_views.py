@@ -43,7 +43,7 @@ def _one_cell(model: "Model", passage: "Passage", options: Options) -> None:
     if options["as_json"]:
         head = {"view": "cells", "layer": cell.layer, "cell": cell.number}
         figures = zip(passage.pieces, values, strict=True)
-        stream_json(head, "tokens", ({"text": piece, "value": value} for piece, value in figures))
+        stream_json(head, "tokens", ({"piece": piece, "value": value} for piece, value in figures))
     elif depth := paint.colours():
         colours = [diverging(value / greatest) for value in values]
         _paint(passage, colours, depth)
@@ -272,7 +272,7 @@ def context(model: "Model", passage: "Passage", options: Options) -> None:
     read = dataclasses.replace(passage, ids=passage.ids[: token + 1], pieces=passage.pieces[:token])
     if options["as_json"]:
         tokens = [
-            {"text": piece, "gradient_times_input": strength}
+            {"piece": piece, "gradient_times_input": strength}
             for piece, strength in zip(read.pieces, strengths, strict=True)
         ]
         terminal.write_json({"view": "context", "predicted": predicted, "tokens": tokens})

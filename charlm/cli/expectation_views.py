@@ -138,7 +138,7 @@ def _surprise_json(
 ) -> None:
     tokens = (
         {
-            "text": piece,
+            "piece": piece,
             "bits": float(seen.bits[t]),
             "rank": int(seen.ranks[t]),
             "expected": model.tokenizer.piece(int(seen.likeliest[t, 0])),
@@ -204,7 +204,7 @@ def _steps(model: "Model", seen: "Expectations", came: Sequence[int]) -> Iterato
 
 
 def _step_json(after: str, step: Step) -> dict[str, Any]:
-    following = [{"text": piece, "probability": p, "came": came} for piece, p, came in step]
+    following = [{"piece": piece, "probability": p, "came": came} for piece, p, came in step]
     return {"after": after, "next": following}
 
 

@@ -88,7 +88,7 @@ def test_surprise_as_json(charlm: Any, cat_path: Path, cat_model: Model) -> None
     record = inspected(charlm, cat_path)
     assert record["view"] == "surprise"
     assert record["characters"] == 68
-    assert "".join(token["text"] for token in record["tokens"]) == TEXT
+    assert "".join(token["piece"] for token in record["tokens"]) == TEXT
     assert sum(token["bits"] for token in record["tokens"]) == pytest.approx(record["bits"])
     assert sum(record["line_bits"]) == pytest.approx(record["bits"])
     bits = [record["tokens"][t]["bits"] for t in record["greatest"]]
@@ -115,7 +115,7 @@ def test_words_have_the_bits_a_character_that_eval_gives(
 
 def test_per_line_the_end_is_shown_as_a_newline(charlm: Any, name_path: Path) -> None:
     record = inspected(charlm, name_path, text="Anna\nOtto")
-    assert [token["text"] for token in record["tokens"]] == [*"Anna\n", *"Otto\n"]
+    assert [token["piece"] for token in record["tokens"]] == [*"Anna\n", *"Otto\n"]
     assert len(record["line_bits"]) == 2
 
 
@@ -124,8 +124,8 @@ def test_predictions(charlm: Any, cat_path: Path, cat_model: Model) -> None:
     assert [step["after"] for step in record["steps"]] == ["<EOS>", *"The cat"]
     for t, step in enumerate(record["steps"]):
         expected = cat_model.next_tokens("The cat"[:t], 5)
-        assert [one["text"] for one in step["next"]] == [one.piece for one in expected]
-        came = [one["text"] for one in step["next"] if one["came"]]
+        assert [one["piece"] for one in step["next"]] == [one.piece for one in expected]
+        came = [one["piece"] for one in step["next"] if one["came"]]
         assert came in ([], ["The cat"[t : t + 1]])
     rows = rows_of(charlm("inspect", cat_path, "The cat", "--view", "predictions").out)
     names = "after next1 P1 next2 P2 next3 P3 next4 P4 next5 P5"
@@ -230,7 +230,7 @@ def test_context(charlm: Any, cat_path: Path) -> None:
     pytest.importorskip("torch")
     record = inspected(charlm, cat_path, "--view", "context", "--position", "40", text=TEXT)
     assert record["predicted"] == TEXT[40]
-    assert "".join(token["text"] for token in record["tokens"]) == TEXT[:40]
+    assert "".join(token["piece"] for token in record["tokens"]) == TEXT[:40]
     strengths = [token["gradient_times_input"] for token in record["tokens"]]
     assert max(strengths[-8:]) > max(strengths[:8]) >= 0
     rows = rows_of(charlm("inspect", cat_path, TEXT, "--view", "context").out)
@@ -402,7 +402,7 @@ def test_texts_that_cannot_be_used_are_named(
 
 def test_what_was_never_seen_is_shown_if_that_is_accepted(charlm: Any, cat_path: Path) -> None:
     record = inspected(charlm, cat_path, "--on-unknown", "unk", text="The ☃")
-    assert record["tokens"][4]["text"] == "☃"
+    assert record["tokens"][4]["piece"] == "☃"
 
 
 def test_a_per_line_text_of_empty_lines_is_empty(charlm: Any, name_path: Path) -> None:
