@@ -22,6 +22,7 @@ from charlm.text import Text, text_of
 from charlm.tokenizers import EOS, Decoder
 from charlm.tokenizers.words import WordDecoder
 
+LENGTH = 1000  # tokens of a text that is written, at most, if nothing else is said
 BULK = 3e11  # floating-point operations above which importing torch pays
 
 
@@ -73,7 +74,7 @@ class Model:
         self,
         prompt: str = "",
         *,
-        length: int = 500,
+        length: int = LENGTH,
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
@@ -106,7 +107,7 @@ class Model:
         self,
         prompt: str = "",
         *,
-        length: int = 500,
+        length: int = LENGTH,
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
@@ -117,9 +118,13 @@ class Model:
         device: str = "auto",
     ) -> Iterator[Ids]:
         """The next token of each of `len(seeds)` texts, as they are written; <EOS> ends a text."""
+        if length < 0:
+            raise OptionError(f"--length: {length} cannot be used; give 0 or more")
+        if not seeds:
+            raise OptionError("stream: give a seed for each text")
         forbidden = never_written(self.tokenizer, self.per_line, allow_unk)
         sampler = Sampler(temperature, top_k, top_p, min_p, forbidden)
-        self._check_lines([prompt])
+        self.check_lines([prompt])
         ids = self.encode(prompt, on_unknown=on_unknown)
         engine = self.engine_for(length * len(seeds) if len(seeds) > 1 else 0, device)
         return generate(engine, sampler, ids, seeds, length)
@@ -129,7 +134,7 @@ class Model:
         prompt: str = "",
         *,
         width: int = 5,
-        length: int = 500,
+        length: int = LENGTH,
         length_penalty: float = 0.0,
         allow_unk: bool = False,
         on_unknown: str = "error",
@@ -141,7 +146,7 @@ class Model:
         >>> len(others), all(other.score <= best.score for other in others)
         (2, True)
         """
-        self._check_lines([prompt])
+        self.check_lines([prompt])
         ids = self.encode(prompt, on_unknown=on_unknown)
         engine = self.engine_for(length * width if width > 1 else 0, device)
         forbidden = never_written(self.tokenizer, self.per_line, allow_unk)
@@ -149,8 +154,8 @@ class Model:
             engine, ids, width, length, length_penalty=length_penalty, forbidden=forbidden
         )
 
-    def _check_lines(self, texts: Sequence[str]) -> None:
-        """Of a per-line model a text is a line: <EOS> stands where its line end was."""
+    def check_lines(self, texts: Sequence[str]) -> None:
+        """Raises OptionError where a text of a per-line model holds a line end: it is a line."""
         if self.per_line and (several := [text for text in texts if "\n" in text]):
             raise OptionError(f"{several[0]!r:.40} holds a line end; this model's texts are lines")
 
@@ -188,7 +193,7 @@ class Model:
         """
         if isinstance(texts, str):  # which is a sequence of texts of one character each
             raise OptionError("scores: give a list of texts; `score` takes one")
-        self._check_lines([given, *texts])
+        self.check_lines([given, *texts])
         eos = self.per_line if eos is None else eos
         engine = self.engine_for(sum(map(len, texts)) if len(texts) > 1 else 0)
         return scoring.score(engine, self.tokenizer, texts, given=given, eos=eos)
@@ -202,7 +207,7 @@ class Model:
         >>> abs(sum(token.nats for token in tokens) + model.score("The cat").log_probability) < 1e-4
         True
         """
-        self._check_lines([given, text])
+        self.check_lines([given, text])
         eos = self.per_line if eos is None else eos
         return scoring.score_tokens(self.engine, self.tokenizer, text, given=given, eos=eos)
 
@@ -212,7 +217,9 @@ class Model:
         >>> len(model.next_tokens("The ", count=3))
         3
         """
-        self._check_lines([given, text])
+        if count < 1:
+            raise OptionError(f"next_tokens: count={count} cannot be used; give 1 or more")
+        self.check_lines([given, text])
         return scoring.next_tokens(self.engine, self.tokenizer, text, count, given=given)
 
     def evaluate(

@@ -46,8 +46,10 @@ def beam_search(
     arXiv:1609.08144): 0 ranks by probability, which favours short sequences, more favours longer
     ones. Probabilities are the model's, also where tokens are forbidden. Of equals the earlier
     extension, then the smaller token, goes first. All unfinished sequences run in one batch.
-    Raises OptionError for a width or penalty that cannot be used.
+    Raises OptionError for a width, length or penalty that cannot be used.
     """
+    if length < 0:
+        raise OptionError(f"--length: {length} cannot be used; give 0 or more")
     if width < 1:
         raise OptionError(f"--beam: {width} cannot be used; give 1 or more")
     if not 0 <= length_penalty < float("inf"):

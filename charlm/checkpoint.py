@@ -90,8 +90,8 @@ class Checkpoint:
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
-    def trained(self) -> tuple[str, float] | None:
-        """How long the training was, in words (steps and, if they are known, epochs) and seconds.
+    def trained(self) -> dict[str, Any] | None:
+        """How long the training was: steps, epochs (None where they are not known) and seconds.
 
         None where nothing tells. Epochs are known of steps that were validated after.
         """
@@ -99,10 +99,18 @@ class Checkpoint:
         at = self.progress or last
         if not at:
             return None
-        words = f"{at['step']:,} steps"
-        if last and last["step"] == at["step"]:
-            words += f", {last['epoch']:.2f} epochs"
-        return words, float(at["seconds"])
+        epochs = last["epoch"] if last and last["step"] == at["step"] else None
+        return {"steps": at["step"], "epochs": epochs, "seconds": float(at["seconds"])}
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The best validation: its step, nats per token and bits per character; None without."""
+        if not self.history:
+            return None
+        best = min(self.history, key=lambda record: float(record["valid_nats"]))
+        nats = best["valid_nats"]
+        bits = nats * self.corpus["tokens_per_character"] / math.log(2)
+        return {"step": best["step"], "nats_per_token": nats, "bits_per_character": bits}
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:

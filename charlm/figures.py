@@ -1,4 +1,4 @@
-"""Figures as people read them: probabilities, times, small curves and bars.
+"""Figures and texts as people read them: probabilities, times, small curves and bars.
 
 Knows nothing about models or terminals.
 """
@@ -15,10 +15,15 @@ def probability(log10: float) -> str:
 
 
 def scientific(log10: float) -> str:
-    """The same for programs: 1.2300e-02, 4.7863e-119, also what no float can hold."""
-    from decimal import Decimal
+    """The same for programs: 1.2300e-2, 4.7863e-119, also what no float can hold."""
+    from decimal import MIN_EMIN, Context, Decimal
 
-    return f"{Decimal(10) ** Decimal(log10):.4e}"
+    return f"{Context(prec=28, Emin=MIN_EMIN).power(10, Decimal(log10)):.4e}"
+
+
+def on_one_line(text: str) -> str:
+    """The text with its newlines as ␊ and its tabs as ␉."""
+    return text.replace("\n", "␊").replace("\t", "␉")
 
 
 SPARKS = "▁▂▃▄▅▆▇█"

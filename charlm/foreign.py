@@ -14,12 +14,10 @@ _SIGNS = {
     b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras writes",
     b"GGUF": "a GGUF file of llama.cpp",
     b"\x1f\x8b": "a gzip file; unpack it first",
-    b"BZh": "a bzip2 file; unpack it first",
     b"\xfd7zXZ": "an xz file; unpack it first",
     b"\x28\xb5\x2f\xfd": "a Zstandard file; unpack it first",
     b"7z\xbc\xaf": "a 7z archive; unpack it first",
     b"\x7fELF": "a program",
-    b"MZ": "a Windows program",
     b"#!": "a script",
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
@@ -46,6 +44,10 @@ def look_of(start: bytes) -> str:
 def _structured(start: bytes) -> str | None:
     if start[0] == 0x80 and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "a Python pickle, as old PyTorch writes; none is ever unpickled here"
+    if re.match(rb"BZh[1-9]1AY&SY", start):
+        return "a bzip2 file; unpack it first"
+    if start[:2] == b"MZ" and b"\0" in start:
+        return "a Windows program"
     if start[257:262] == b"ustar":
         return "a tar archive; unpack it first"
     if start[8:].startswith(b'{"__metadata__":{"charlm"'):
@@ -67,6 +69,6 @@ def _text(start: bytes) -> str | None:
         return None
     if re.match(r"(?i)<(!doctype|html|head|\?xml|!--)", text):
         return "a web page; download the file itself"
-    if re.match(r'[\[{]\s*["\[{\]}\d-]', text):
+    if re.match(r'\{\s*["}]|\[\s*(["\[{\]]|-?\d[\d.eE+-]*\s*[,\]])', text):
         return "a JSON file"
     return "a text; charlm train makes a checkpoint of it"

@@ -14,6 +14,7 @@ from itertools import accumulate, count
 import numpy as np
 import numpy.typing as npt
 
+from charlm.figures import on_one_line
 from charlm.text import Text
 
 LENGTHS = (8, 16, 32)  # of the spans that are counted, powers of two
@@ -93,7 +94,7 @@ def _percent(share: float) -> str:
 def _short(span: str) -> str:
     if len(span) > SHOWN:
         span = f"{span[: SHOWN * 2 // 3]} … {span[-SHOWN // 3 :]}"
-    return span.replace("\n", "␊").replace("\t", "␉")
+    return on_one_line(span)
 
 
 class _Lines:

@@ -46,7 +46,10 @@ def read_pairs(lines: Iterable[str], name: str) -> list[Pair]:
     numbered = [
         (number, line.removesuffix("\r")) for number, line in enumerate(lines, 1) if line.strip()
     ]
-    if numbered and tuple(numbered[0][1].split("\t")) in (COLUMNS[:2], COLUMNS[:3], COLUMNS):
+    head = tuple(numbered[0][1].split("\t")) if numbered else ()
+    if head[:2] == COLUMNS[:2]:
+        if head != COLUMNS[: len(head)]:
+            raise TextError(f"{name}: its columns should be {', '.join(COLUMNS)}, in this order")
         del numbered[0]
     if not numbered:
         raise TextError(f"{name}: there are no pairs in it")

@@ -13,10 +13,10 @@ import numpy as np
 
 from charlm.inference import Array, Engine, Ids
 from charlm.pairs import Pair
+from charlm.scoring import TIE
 from charlm.sequences import pair_nats
 from charlm.tokenizers import EOS, UNK, Tokenizer
 
-TIE = 1e-5  # nats: what rounding alone may make of two equal probabilities
 DISTANCES = 9  # at most so many ranges of distances, of about equally many pairs
 Z = 1.959964  # standard deviations that hold 95 % of a normal distribution
 BLOCK = 2**12  # pairs that are read together
@@ -24,10 +24,14 @@ BLOCK = 2**12  # pairs that are read together
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """A pair and how much likelier its better text is, in nats; unseen: texts that hold <UNK>."""
+    """A pair and how much likelier its better text is, in nats or in nats per character.
+
+    tied: the margin is no more than rounding may make; unseen: texts that hold <UNK>.
+    """
 
     pair: Pair
     margin: float
+    tied: bool
     unseen: int
 
 
@@ -65,20 +69,24 @@ def measure(
 
     normalise "character" divides each ln P by the number of characters counted.
     """
+    by_character = normalise == "character"
     given = np.concatenate([[EOS], tokenizer.encode(start.given)])
     end = np.full(int(start.eos), EOS)
 
     def sequence(text: str) -> Ids:
         return np.concatenate([given, tokenizer.encode(text + start.end), end]).astype(np.intp)
 
-    def value(text: str, nats: Array) -> float:
-        total = -float(nats[len(given) - 1 :].astype(np.float64).sum())
-        characters = len(text) + len(start.end) + start.eos
-        return total / characters if normalise == "character" else total
+    def units(text: str) -> int:
+        return len(text) + len(start.end) + start.eos if by_character else 1
 
     def measured(pair: Pair, better: Ids, worse: Ids, *nats: Array) -> Measured:
+        better_nats, worse_nats = (
+            float(of[len(given) - 1 :].astype(np.float64).sum()) for of in nats
+        )
+        each = units(pair.better), units(pair.worse)
+        margin = worse_nats / each[1] - better_nats / each[0]
         unseen = sum(bool((ids[len(given) :] == UNK).any()) for ids in (better, worse))
-        return Measured(pair, value(pair.better, nats[0]) - value(pair.worse, nats[1]), unseen)
+        return Measured(pair, margin, abs(margin) * max(each) <= TIE, unseen)
 
     found: list[Measured] = []
     for at in range(0, len(pairs), BLOCK):
@@ -91,7 +99,7 @@ def measure(
 
 @dataclasses.dataclass(frozen=True)
 class Accuracy:
-    """How many of the pairs a model gets right; a tie is not right. margin: the mean, in nats."""
+    """How many of the pairs a model gets right; a tie is not right. margin: the mean."""
 
     pairs: int
     right: int
@@ -101,13 +109,12 @@ class Accuracy:
 
     @classmethod
     def of(cls, measured: Sequence[Measured]) -> "Accuracy":
-        """Counts pairs whose margin is above, or within, what rounding makes of a tie."""
-        margins = np.array([one.margin for one in measured])
+        """Counts pairs whose better text is the likelier, and ties."""
         return cls(
             pairs=len(measured),
-            right=int((margins > TIE).sum()),
-            ties=int((np.abs(margins) <= TIE).sum()),
-            margin=float(margins.mean()),
+            right=sum(one.margin > 0 and not one.tied for one in measured),
+            ties=sum(one.tied for one in measured),
+            margin=sum(one.margin for one in measured) / len(measured),
             unseen=sum(one.unseen for one in measured),
         )
 
@@ -121,10 +128,11 @@ class Accuracy:
         """The 95 % interval of the share."""
         return wilson(self.right, self.pairs)
 
-    def to_json(self) -> dict[str, Any]:
-        """Every figure under its name."""
+    def to_json(self, normalise: str = "none") -> dict[str, Any]:
+        """Every figure under its name, which says the margin's unit."""
         figures = dataclasses.asdict(self)
-        figures["margin_nats"] = figures.pop("margin")
+        unit = "nats_per_character" if normalise == "character" else "nats"
+        figures[f"margin_{unit}"] = figures.pop("margin")
         figures["sentences_with_unseen"] = figures.pop("unseen")
         return figures | {"accuracy": self.share, "interval_95": list(self.interval)}
 

@@ -110,8 +110,6 @@ def generate(
     A text ends at <EOS>; what is yielded for it afterwards is <EOS> again. Ends when all texts
     have ended, or after `length` tokens. A text depends on its seed, not on its neighbours.
     """
-    if length < 0:
-        raise OptionError(f"--length: {length} cannot be used; give 0 or more")
     uniforms = _uniforms(seeds)
     logits, state = read_prompt(engine, prompt, len(seeds))
     rows = np.arange(len(seeds))  # the texts that have not ended

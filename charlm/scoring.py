@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ import numpy.typing as npt
 
 from charlm.corpus import Tokens, places_of
 from charlm.inference import Array, Engine, Ids, State, ln_softmax
-from charlm.sequences import WINDOW, sequence_nats
+from charlm.sequences import WINDOW, sequence_nats, state_after
 from charlm.tokenizers import EOS, UNK, Tokenizer
 
+TIE = 1e-5  # nats: what rounding alone may make of two equal probabilities
 LONG = 2**14  # tokens of a line that is not read side by side with others
 FEW = 0.005  # of the tokens: with more unseen, figures per character look better than they are
 WARM_UP = 256  # steps read before a stream's own, so that its state is not cold
@@ -52,22 +54,32 @@ class Score:
     @property
     def bits_per_character(self) -> float:
         """−log2 P(text) over its characters; can be compared across tokenizers."""
-        return -self.log_probability / math.log(2) / self.characters if self.characters else 0.0
+        return self._nats / math.log(2) / self.characters if self.characters else 0.0
 
     @property
     def bits_per_byte(self) -> float:
         """−log2 P(text) over the bytes of its UTF-8; can be compared across tokenizers."""
-        return -self.log_probability / math.log(2) / self.bytes if self.bytes else 0.0
+        return self._nats / math.log(2) / self.bytes if self.bytes else 0.0
+
+    @property
+    def bits_per_token(self) -> float:
+        """nats_per_token in bits."""
+        return self.nats_per_token / math.log(2)
 
     @property
     def nats_per_token(self) -> float:
         """Cross-entropy per token; differs from tokenizer to tokenizer."""
-        return -self.log_probability / self.tokens if self.tokens else 0.0
+        return self._nats / self.tokens if self.tokens else 0.0
 
     @property
     def perplexity(self) -> float:
         """exp(nats per token): among how many equally likely tokens the model wavers."""
         return math.exp(min(self.nats_per_token, 700.0))
+
+    @property
+    def _nats(self) -> float:
+        """−ln P(text), and 0.0 rather than −0.0."""
+        return 0.0 - self.log_probability
 
     def to_json(self) -> dict[str, Any]:
         """Every figure in full precision, under its name."""
@@ -76,6 +88,7 @@ class Score:
             "probability",
             "bits_per_character",
             "bits_per_byte",
+            "bits_per_token",
             "nats_per_token",
             "perplexity",
         )
@@ -109,29 +122,33 @@ def score(
 ) -> list[Score]:
     """Scores each text as a sequence that starts from the zero state after <EOS> and `given`.
 
-    The probability of `given` is not counted; with `eos` the sequence's end after the text is.
+    The probability of `given`, which is read once, is not counted; with `eos` the sequence's end
+    after the text is. Equal texts, also read once, get the very same figures.
     """
-    context = tokenizer.encode(given).astype(np.intp)
-    encoded = [tokenizer.encode(text).astype(np.intp) for text in texts]
+    different = list(dict.fromkeys(texts))
+    *context, last = np.concatenate([[EOS], tokenizer.encode(given)]).astype(np.intp)
+    encoded = [tokenizer.encode(text).astype(np.intp) for text in different]
     end = np.full(int(eos), EOS)
-    sequences = [np.concatenate([[EOS], context, tokens, end]) for tokens in encoded]
-    nats = sequence_nats(engine, sequences)
-    scores = []
-    for text, tokens, values in zip(texts, encoded, nats, strict=True):
-        counted = -values[len(context) :].astype(np.float64)
-        unseen = tokens == UNK
-        scores.append(
-            Score(
-                log_probability=float(counted.sum()),
-                tokens=len(counted),
-                characters=len(text) + eos,
-                bytes=len(text.encode("utf-8", "surrogatepass")) + eos,
-                unseen_tokens=int(unseen.sum()),
-                unseen_log_probability=float(counted[: len(tokens)][unseen].sum()),
-                eos_counted=eos,
-            )
-        )
-    return scores
+    sequences = [np.concatenate([[last], tokens, end]) for tokens in encoded]
+    nats = sequence_nats(engine, sequences, state_after(engine, np.array(context)))
+    scores = map(partial(_score, eos), different, encoded, nats)
+    found = dict(zip(different, scores, strict=True))
+    return [found[text] for text in texts]
+
+
+def _score(eos: bool, text: str, tokens: Ids, nats: Array) -> Score:
+    """What the nats of a text's tokens (and of its end, if that is counted) come to."""
+    counted = -nats.astype(np.float64)
+    unseen = tokens == UNK
+    return Score(
+        log_probability=float(counted.sum()) + 0.0,
+        tokens=len(counted),
+        characters=len(text) + eos,
+        bytes=len(text.encode("utf-8", "surrogatepass")) + eos,
+        unseen_tokens=int(unseen.sum()),
+        unseen_log_probability=float(counted[: len(tokens)][unseen].sum()) + 0.0,
+        eos_counted=eos,
+    )
 
 
 Watch = Callable[[float], object]  # is told the share of a task that is done
@@ -194,10 +211,15 @@ def _line_nats(engine: Engine, ids: Ids) -> NatsAndTargets:
                 yield from _stream_nats(engine, sequence, 1)
 
 
+def parts_of(events: int, streams: int) -> int:
+    """As how many parts a sequence of so many events is read: none is shorter than WARM_UP."""
+    return max(1, min(streams, events // WARM_UP))
+
+
 def _stream_nats(engine: Engine, ids: Ids, streams: int) -> NatsAndTargets:
     """One long sequence; the last stream's length is the longest, the others stop before it."""
     events = max(0, len(ids) - 1)
-    streams = max(1, min(streams, events // WARM_UP))
+    streams = parts_of(events, streams)
     bounds = np.linspace(0, events, streams + 1).astype(np.int64)
     state = _warm_states(engine, ids, bounds[:-1])
     longest = int(np.diff(bounds).max())

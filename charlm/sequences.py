@@ -19,17 +19,28 @@ def sequence_nats(
 ) -> list[Array]:
     """−ln P of every token after the first of each sequence.
 
-    Each starts from the zero state or from its row of `states`. Sequences of about the same length
-    run together; long ones run in windows with their state.
+    Each starts from its row of `states`, from the only row there is, or else from the zero state.
+    Sequences of about the same length run together; long ones run in windows with their state.
     """
+    states = engine.initial_state(1) if states is None else states
+    rows = len(states[0][0])
     results: list[Array] = [np.zeros(0, np.float32)] * len(sequences)
     for group, ids in _side_by_side(sequences):
-        state = engine.initial_state(len(group)) if states is None else _rows(states, group)
+        state = _rows(states, [k % rows for k in group])
         windows = [nats for nats, _ in _run(engine, ids, state)]
         nats = np.concatenate(windows) if windows else np.zeros((0, len(group)), np.float32)
         for column, k in enumerate(group):
             results[k] = nats[: len(sequences[k]) - 1, column]
     return results
+
+
+def state_after(engine: Engine, ids: Ids) -> State:
+    """The state of one stream that has read these tokens from the zero state."""
+    state = engine.initial_state(1)
+    for at in range(0, len(ids), WINDOW):
+        window = ids[at : at + WINDOW, None].astype(np.intp)
+        _, state = engine.nats(window, window, state)
+    return state
 
 
 def pair_nats(

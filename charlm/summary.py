@@ -1,6 +1,8 @@
 """What a checkpoint is, in names and words: its model, its text and its training."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from charlm.checkpoint import Checkpoint
 from charlm.figures import duration, sparkline
@@ -30,25 +32,25 @@ def summary(checkpoint: Checkpoint) -> list[tuple[str, str]]:
             f"{training.clip:g}, seed {training.seed}, {training.precision}",
         ),
     ]
-    if checkpoint.trained:
-        words, seconds = checkpoint.trained
-        rows.append(("trained", f"{words}, {duration(seconds)}"))
-    if checkpoint.history:
-        rows += _validations(checkpoint)
+    if trained := checkpoint.trained:
+        epochs = "" if trained["epochs"] is None else f", {trained['epochs']:.2f} epochs"
+        how_long = f"{trained['steps']:,} steps{epochs}, {duration(trained['seconds'])}"
+        rows.append(("trained", how_long))
+    if best := checkpoint.best:
+        rows += _validations(checkpoint, best)
     versions = ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
     return [*rows, ("versions", versions)]
 
 
-def _validations(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+def _validations(checkpoint: Checkpoint, best: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The best one, and their curve."""
     ratio = checkpoint.corpus["tokens_per_character"] / math.log(2)
-    best = min(checkpoint.history, key=lambda record: record["valid_nats"])
     values = [record["valid_nats"] for record in checkpoint.history]
     return [
         (
             "best",
-            f"{best['valid_nats'] * ratio:.4f} bits per character in validation "
-            f"({best['valid_nats']:.4f} nats per token) at step {best['step']:,}",
+            f"{best['bits_per_character']:.4f} bits per character in validation "
+            f"({best['nats_per_token']:.4f} nats per token) at step {best['step']:,}",
         ),
         (
             "validation",

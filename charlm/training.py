@@ -144,22 +144,22 @@ class Training:
         return time.monotonic() - self._began
 
     def fraction(self) -> float:
-        """The share of the budget that is spent."""
+        """The share of the budget that is spent, at most 1."""
         config, place = self.config, self.place
         if config.steps is not None:
-            return float(place["step"] / config.steps)
+            return min(place["step"] / config.steps, 1.0)
         if config.epochs is not None:
             epoch = place["epoch"] + place["window"] / self._windows.windows(place["epoch"])
-            return float(epoch / config.epochs)
+            return float(min(epoch / config.epochs, 1.0))
         assert config.minutes is not None
         last = 1.1 * place["validation_seconds"] + self._outside
         end = config.minutes * 60 - last  # room for the last one, and what is made of it
         spent = self.seconds() - place["training_from"]
-        return float(spent / max(end - place["training_from"], 1e-9))
+        return float(min(spent / max(end - place["training_from"], 1e-9), 1.0))
 
     def learning_rate(self) -> float:
         """The share of the peak that the schedule gives, halved after each failure."""
-        share = rate_share(min(self.fraction(), 1.0), self.config.warmup)
+        share = rate_share(self.fraction(), self.config.warmup)
         return float(self.config.learning_rate * share * 0.5 ** self.place["failures"])
 
     def _look(self) -> None:
@@ -244,7 +244,7 @@ class Training:
 
     def _progress(self, valid_nats: float | None) -> Progress:
         self._look()
-        place, fraction, seconds = self.place, min(self.fraction(), 1.0), self.seconds()
+        place, fraction, seconds = self.place, self.fraction(), self.seconds()
         spent = seconds - place["training_from"]
         progress = Progress(
             step=place["step"],

@@ -145,6 +145,7 @@ def random_checkpoint(
 
 
 KEYS = {  # of the JSON of score and eval, at least
+    "bits_per_token",
     "log_probability",
     "log10_probability",
     "tokens",

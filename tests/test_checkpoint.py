@@ -58,9 +58,9 @@ def test_how_long_it_was_trained_is_told_from_where_it_stands() -> None:
     bare = random_checkpoint()
     assert bare.trained is None
     validated = dataclasses.replace(bare, history=(record,))
-    assert validated.trained == ("4 steps, 1.50 epochs", 2.0)
+    assert validated.trained == {"steps": 4, "epochs": 1.5, "seconds": 2.0}
     later = dataclasses.replace(validated, progress={"step": 1234, "seconds": 9.0})
-    assert later.trained == ("1,234 steps", 9.0)
+    assert later.trained == {"steps": 1234, "epochs": None, "seconds": 9.0}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -139,3 +139,10 @@ def test_the_built_in_pairs_ask_three_questions_at_many_distances() -> None:
         assert len(of) == 360
         assert len({pair.distance for pair in of}) > 50
     assert {pair.group for pair in pairs} == {"agreement", "quotation", "pear"}
+
+
+def test_columns_in_another_order_are_refused() -> None:
+    with pytest.raises(
+        TextError, match=r"x\.tsv: its columns should be better, worse, group, dist"
+    ):
+        read_pairs(["better\tworse\tdistance", "a\tb\t7"], "x.tsv")

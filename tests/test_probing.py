@@ -137,6 +137,16 @@ def test_equal_probabilities_are_ties_and_not_right() -> None:
     assert accuracy.unseen == 2  # texts, not pairs
 
 
+def test_only_rounding_makes_a_tie_of_figures_per_character() -> None:
+    model = Model(random_checkpoint())
+    long = "The cats, which were full, sat here. " * 12
+    start = Start.of(model.tokenizer, per_line=False)
+    pairs = [Pair(long + "T", long + "h"), Pair(long, long)]
+    apart, same = measure(model.engine, model.tokenizer, pairs, start, "character")
+    assert (apart.tied, same.tied) == (False, True)
+    assert Accuracy.of([apart, same]).ties == 1
+
+
 def test_a_trained_model_knows_was_from_were(cat_model: Model) -> None:
     pairs = [
         Pair("The cat was full.", "The cat were full."),
@@ -181,7 +191,12 @@ def test_ranges_hold_every_distance_once(distances: list[int], most: int) -> Non
 
 def test_groups_and_distances_count_all_pairs() -> None:
     measured = [
-        Measured(Pair("a", "b", "x" if k % 3 else "y", distance=k if k < 20 else None), k - 10, 0)
+        Measured(
+            Pair("a", "b", "x" if k % 3 else "y", distance=k if k < 20 else None),
+            margin=k - 10,
+            tied=k == 10,
+            unseen=0,
+        )
         for k in range(24)
     ]
     assert {name: len(of) for name, of in probing.groups(measured).items()} == {"y": 8, "x": 16}

@@ -13,7 +13,8 @@ from charlm.api import Model
 from charlm.bulk import TorchEngine
 from charlm.config import CELLS
 from charlm.corpus import Tokens, tokenize
-from charlm.inference import NumpyEngine
+from charlm.figures import scientific
+from charlm.inference import Array, Ids, NumpyEngine, State
 from charlm.scoring import WARM_UP, evaluate, next_tokens, score, score_tokens
 from charlm.sequences import WINDOW
 from charlm.tokenizers import EOS, KINDS, UNK
@@ -100,6 +101,37 @@ def test_batched_and_reordered_scores_equal_single_ones(
         alone = model.score(texts[k], eos=eos)
         assert found.log_probability == pytest.approx(alone.log_probability, abs=1e-5, rel=1e-6)
         assert (found.tokens, found.characters) == (alone.tokens, alone.characters)
+
+
+def test_equal_texts_get_the_same_figures_to_the_last_bit() -> None:
+    model = random_model(per_line=True)
+    many = ["The cat", "sat.", *["The cats"] * 11, "The"] * 3
+    assert len(set(model.scores(many))) == 4
+
+
+def test_what_is_given_is_read_once() -> None:
+    read = 0
+
+    class Counting(NumpyEngine):
+        def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
+            nonlocal read
+            read += tokens.size
+            return super().nats(tokens, targets, state)
+
+    made = random_checkpoint()
+    engine = Counting(made.model, made.weights)
+    texts = [f"{letter} cat" for letter in "Tche.at"]
+    scores = score(engine, made.tokenizer, texts, given="The cats. " * 60, eos=False)
+    assert read == 600 + 5 * len(set(texts))
+    alone = Model(made).score(texts[3], given="The cats. " * 60)
+    assert scores[3].log_probability == pytest.approx(alone.log_probability, abs=1e-4)
+
+
+def test_no_figure_is_minus_zero() -> None:
+    model = Model(random_checkpoint(tokenizer="words"))
+    for text in ("", "   "):
+        figures = model.score(text).to_json()
+        assert all(math.copysign(1, value) == 1 for value in figures.values())
 
 
 def test_batches_are_cut_where_they_are_full(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,3 +356,11 @@ def test_the_functions_serve_any_engine_and_tokenizer() -> None:
         tokens = score_tokens(engine, checkpoint.tokenizer, "The cat", eos=True)
         assert whole.log_probability == pytest.approx(-sum(t.nats for t in tokens), abs=1e-4)
         assert len(next_tokens(engine, checkpoint.tokenizer, "The", count=4)) == 4
+
+
+def test_a_power_of_ten_is_written_however_small() -> None:
+    assert [scientific(x) for x in (-1.5, 0.0, -2e6)] == [
+        "3.1623e-2",
+        "1.0000e+0",
+        "1.0000e-2000000",
+    ]

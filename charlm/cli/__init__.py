@@ -103,8 +103,9 @@ def _message(error: Exception) -> str | None:
 def one_line(message: str) -> str:
     """The text with everything that would break the line or the terminal made visible."""
     from charlm.cli.terminal import visible
+    from charlm.figures import on_one_line
 
-    return visible(message).replace("\n", "␊")
+    return on_one_line(visible(message))
 
 
 def _end(code: int) -> NoReturn:

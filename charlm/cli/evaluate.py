@@ -1,6 +1,5 @@
 """`charlm eval`: how well a model predicts a file."""
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -49,6 +48,7 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
     from charlm.api import load
     from charlm.baselines import baselines
     from charlm.cli import terminal
+    from charlm.scoring import parts_of
     from charlm.text import open_text
 
     model = load(checkpoint)
@@ -71,7 +71,8 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
         record = score.to_json() | {"streams": streams, "baselines": simpler}
         terminal.write_json(record | ({"adapted": adapted.to_json()} if adapted else {}))
         return
-    terminal.pairs(_lines(score, _how(text, streams, model.per_line), text.name))
+    how_read = _how(text, parts_of(score.tokens, streams), model.per_line)
+    terminal.pairs(_lines(score, how_read, text.name))
     terminal.write("\n")
     rows = [("this model", score.bits_per_character), *simpler.items()]
     if adapted:
@@ -83,12 +84,14 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
     )
 
 
-def _how(text: "Text", streams: int, per_line: bool) -> str:
+def _how(text: "Text", parts: int, per_line: bool) -> str:
     if per_line:
         return "each line a sequence from the zero state to its end (<EOS>)"
-    each = "each one sequence" if len(text.documents) > 1 else "one sequence"
-    if streams > 1:
-        return f"{each} in {streams} parts, each after the 256 tokens before it: an estimate"
+    several = len(text.documents) > 1
+    each = "each one sequence" if several else "one sequence"
+    if parts > 1:
+        most = "up to " * several
+        return f"{each} in {most}{parts} parts, each after the 256 tokens before it: an estimate"
     return f"{each}, the state carried from its start to its end"
 
 
@@ -111,7 +114,7 @@ def _lines(score: "Score", how: str, name: str) -> list[tuple[str, str]]:
         ("ln P", f"{score.log_probability:.2f} nats"),
         ("bits per character", f"{score.bits_per_character:.4f}"),
         ("bits per byte", f"{score.bits_per_byte:.4f}"),
-        ("bits per token", f"{score.nats_per_token / math.log(2):.4f}"),
+        ("bits per token", f"{score.bits_per_token:.4f}"),
         ("nats per token", f"{score.nats_per_token:.4f}"),
         ("perplexity", f"{score.perplexity:.4f} per token"),
     ]

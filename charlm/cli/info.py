@@ -34,6 +34,8 @@ def _record(loaded: Any) -> dict[str, Any]:
         "tokenizer": {"kind": loaded.tokenizer.kind, "size": loaded.tokenizer.size},
         "corpus": dict(loaded.corpus),
         "training": loaded.training.to_json(),
+        "trained": loaded.trained,
+        "best": loaded.best,
         "history": list(loaded.history),
         "versions": dict(loaded.versions),
     }

@@ -104,9 +104,3 @@ def read_prompt(model: "Model", options: dict[str, Any]) -> str:
         return str(options["prompt"])
     prompt = "".join(open_text(["-"], options["encoding"]).chunks())
     return prompt.removesuffix("\n") if model.per_line else prompt
-
-
-def most_tokens(model: "Model", options: dict[str, Any]) -> int:
-    """What --length says, or its default."""
-    length: int | None = options["length"]
-    return (500 if model.per_line else 1000) if length is None else length

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from charlm.cli.terminal import columns_of, visible
+from charlm.figures import on_one_line
 from charlm.inspection.colours import Colour, ink, of_256
 
 PLAIN, INDEXED, DIRECT = 0, 256, 2**24  # colours of a terminal
@@ -78,7 +79,7 @@ def _wrapped(
 
 def shown(piece: str) -> str:
     """A token's text in a row: safe, its newlines and tabs as ␊ and ␉, its spaces as they are."""
-    return visible(piece).replace("\n", "␊").replace("\t", "␉")
+    return on_one_line(visible(piece))
 
 
 def show(row: str) -> None:

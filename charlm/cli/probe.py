@@ -75,7 +75,7 @@ def command(checkpoints: tuple[str, ...], **options: Any) -> None:
             _write_json(path, model, one, options)
         return
     _remarks(names, measured)
-    _table(names, models, measured)
+    _table(names, models, measured, options["normalise"])
     for group in probing.groups(measured[0]):
         _curve([probing.groups(one)[group] for one in measured], group)
 
@@ -101,6 +101,7 @@ def _measured(
     from charlm.cli.watched import reading
     from charlm.probing import Start, measure
 
+    model.check_lines([options["given"] or "", *(t for p in pairs for t in (p.better, p.worse))])
     start = Start.of(model.tokenizer, model.per_line, options["given"], options["end"])
     characters = sum(len(pair.better) + len(pair.worse) for pair in pairs)
     with reading(model.engine, characters, name) as engine:
@@ -111,12 +112,12 @@ def _write_json(path: str, model: "Model", measured: list["Measured"], options: 
     from charlm import probing
     from charlm.cli import terminal
 
-    config = model.checkpoint.model
+    config, normalise = model.checkpoint.model, options["normalise"]
     groups = [
-        {"group": name, **probing.Accuracy.of(of).to_json()}
+        {"group": name, **probing.Accuracy.of(of).to_json(normalise)}
         | {
             "distances": [
-                {"from": first, "to": last, **accuracy.to_json()}
+                {"from": first, "to": last, **accuracy.to_json(normalise)}
                 for first, last, accuracy in probing.by_distance(of)
             ]
         }
@@ -128,14 +129,14 @@ def _write_json(path: str, model: "Model", measured: list["Measured"], options: 
             "checkpoint": path,
             "cell": config.cell,
             "parameters": config.parameters,
-            "normalise": options["normalise"],
+            "normalise": normalise,
             "groups": groups,
             "linguistics_terms": [
-                {"term": name, **probing.Accuracy.of(of).to_json()}
+                {"term": name, **probing.Accuracy.of(of).to_json(normalise)}
                 for name, of in terms.items()
                 if name
             ],
-            "all": probing.Accuracy.of(measured).to_json(),
+            "all": probing.Accuracy.of(measured).to_json(normalise),
         }
     )
 
@@ -157,7 +158,10 @@ def _remarks(names: Sequence[str], measured: Sequence[list["Measured"]]) -> None
 
 
 def _table(
-    names: Sequence[str], models: Sequence["Model"], measured: Sequence[list["Measured"]]
+    names: Sequence[str],
+    models: Sequence["Model"],
+    measured: Sequence[list["Measured"]],
+    normalise: str,
 ) -> None:
     """Every group (and BLiMP's terms, if there are several) of every checkpoint, and all pairs."""
     from charlm.cli import terminal
@@ -173,10 +177,9 @@ def _table(
                     rows.append([mark, part or "(none)", *_figures(Accuracy.of(of))])
         rows.append([mark, "all", *_figures(Accuracy.of(one))])
     terminal.write("\n")
-    terminal.table(["", "group", *FIGURES], rows, right=range(2, 8))
-
-
-FIGURES = ["pairs", "right", "95 %", "margin/nats", "ties", "unseen"]
+    margin = "margin/nats" if normalise == "none" else "margin/nats/char"
+    heads = ["", "group", "pairs", "right", "95 %", margin, "ties", "unseen"]
+    terminal.table(heads, rows, right=range(2, 8))
 
 
 def _figures(accuracy: "Accuracy") -> list[str]:

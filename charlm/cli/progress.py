@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from charlm.cli import terminal
 from charlm.cli.pace import Pace
 from charlm.cli.terminal import NAME
-from charlm.figures import bar, duration, perplexity, sparkline
+from charlm.figures import bar, duration, on_one_line, perplexity, sparkline
 
 if TYPE_CHECKING:
     from charlm.cli.terminal import Spans
@@ -253,4 +253,4 @@ def _sample(run: "Run") -> str:
     sampler = Sampler(0.8, forbidden=never_written(tokenizer, run.model.per_line))
     tokens = generate(engine, sampler, tokenizer.encode(""), seeds, SAMPLE_LENGTH)
     text = tokenizer.decode(int(token[0]) for token in tokens if token[0] != EOS)
-    return terminal.visible(text).replace("\n", "␊")[:SAMPLE_LENGTH]
+    return on_one_line(terminal.visible(text))[:SAMPLE_LENGTH]

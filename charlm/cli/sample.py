@@ -11,7 +11,6 @@ from charlm.cli.options import (
     device_option,
     encoding_option,
     json_option,
-    most_tokens,
     on_unknown_option,
     raw_option,
     read_prompt,
@@ -31,8 +30,9 @@ MOST_TRIES = 20  # texts that --unique and --novel write, at most, for each that
 @click.option(
     "--length",
     type=click.IntRange(min=0),
+    default=1000,
     metavar="N",
-    help="At most so many tokens.  [default: 1000, per line 500]",
+    help="At most so many tokens.  [default: 1000]",
 )
 @click.option(
     "--temperature",
@@ -124,25 +124,21 @@ def command(checkpoint: str, **options: Any) -> None:
     corpus = open_text([options["novelty"]], options["encoding"]) if options["novelty"] else None
     if drawn := options["seed"] is None:
         options["seed"] = int.from_bytes(os.urandom(4), "little")
-    if options["unique"] or options["novel"]:
-        texts = _picked(model, prompt, corpus, options)
-        _print(texts, options, model.per_line)
-    elif options["count"] == 1 and not options["as_json"]:
+    alone = options["count"] == 1 and not options["as_json"]
+    texts: list[str] = []
+    if alone and not options["unique"] and not options["novel"]:
         texts = [_stream(model, prompt, options)]
     else:
-        texts = []
-        for first in range(0, options["count"], TOGETHER):
-            numbers = range(first, min(first + TOGETHER, options["count"]))
-            texts += _texts(model, prompt, numbers, options)
-        _print(texts, options, model.per_line)
+        for block in _blocks(model, prompt, corpus, options):
+            _print(block, len(texts) + 1, options, model.per_line or alone)
+            texts += block
     if drawn and options["temperature"]:
         terminal.notice(f"--seed {options['seed']} writes this again")
     if corpus:
         from charlm.novelty import Novelty
 
-        if not model.per_line:  # what the user wrote is not the model's
-            texts = [text.removeprefix(prompt) for text in texts]
-        terminal.notice(Novelty.of(texts, corpus, model.per_line).in_words())
+        own = _own(model, prompt, texts)
+        terminal.notice(Novelty.of(own, corpus, model.per_line).in_words())
 
 
 def _stream(model: "Model", prompt: str, options: dict[str, Any]) -> str:
@@ -169,38 +165,52 @@ def _pieces(model: "Model", prompt: str, tokens: Iterable[Any]) -> Iterator[str]
     yield decoder.finish()
 
 
-def _picked(
+def _blocks(
     model: "Model", prompt: str, corpus: "Text | None", options: dict[str, Any]
-) -> list[str]:
-    """Writes texts until --unique and --novel have left --count of them.
+) -> Iterator[list[str]]:
+    """--count texts, as many at once as are written together, that --unique and --novel leave.
 
     Text k depends on the seed and k alone, so that a larger --count goes on with the same ones.
     """
     from charlm.cli import terminal
-    from charlm.novelty import Novelty
 
-    count = options["count"]
-    together = min(count, TOGETHER)
-    written = 0
-    kept: list[str] = []
-    while len(kept) < count and written < MOST_TRIES * count:
-        texts = _texts(model, prompt, range(written, written + together), options)
+    count, unique = options["count"], options["unique"]
+    tries = count * MOST_TRIES if unique or options["novel"] else count
+    kept = written = 0
+    seen: set[str] = set()
+    while kept < count and written < tries:
+        numbers = range(written, min(written + min(count, TOGETHER), tries))
+        texts = _texts(model, prompt, numbers, options)
         written += len(texts)
-        if options["unique"]:
-            known = set(kept)
-            texts = [text for text in dict.fromkeys(texts) if text not in known]
-        if corpus and options["novel"] and texts:
-            known = set(Novelty.of(texts, corpus, model.per_line).known)
-            texts = [text for text in texts if text not in known]
-        kept += texts
-    if len(kept) < count:
+        if unique:
+            texts = [text for text in dict.fromkeys(texts) if text not in seen]
+        if corpus and options["novel"]:
+            texts = _novel(model, prompt, texts, corpus)
+        if unique:
+            seen.update(texts)
+        yield texts[: count - kept]
+        kept += len(texts)
+    if kept < count:
         terminal.notice(
-            f"only {len(kept):,} of {count:,} after {written:,} tries; a higher --temperature "
+            f"only {kept:,} of {count:,} after {written:,} tries; a higher --temperature "
             "or another --seed may give more"
         )
     elif written > count:
         terminal.notice(f"picked from {written:,} texts")
-    return kept[:count]
+
+
+def _novel(model: "Model", prompt: str, texts: list[str], corpus: "Text") -> list[str]:
+    """Those of the texts that the corpus does not know."""
+    from charlm.novelty import Novelty
+
+    written = _own(model, prompt, texts)
+    known = Novelty.of(written, corpus, model.per_line).known if texts else ()
+    return [text for text, own in zip(texts, written, strict=True) if own not in known]
+
+
+def _own(model: "Model", prompt: str, texts: list[str]) -> list[str]:
+    """What of the texts is the model's: not the prompt, unless a text is a line."""
+    return texts if model.per_line else [text.removeprefix(prompt) for text in texts]
 
 
 def _texts(model: "Model", prompt: str, numbers: range, options: dict[str, Any]) -> list[str]:
@@ -217,7 +227,7 @@ def _texts(model: "Model", prompt: str, numbers: range, options: dict[str, Any])
 def _tokens(model: "Model", prompt: str, numbers: range, options: dict[str, Any]) -> Iterator[Any]:
     return model.stream(
         prompt,
-        length=most_tokens(model, options),
+        length=options["length"],
         temperature=options["temperature"],
         top_k=options["top_k"],
         top_p=options["top_p"],
@@ -229,14 +239,14 @@ def _tokens(model: "Model", prompt: str, numbers: range, options: dict[str, Any]
     )
 
 
-def _print(texts: list[str], options: dict[str, Any], per_line: bool) -> None:
-    """Each text as a line or a JSON object; long texts stand apart by a line that says so."""
+def _print(texts: list[str], first: int, options: dict[str, Any], plain: bool) -> None:
+    """Each text as a line or a JSON object; if not plain, apart by a line with its number."""
     from charlm.cli import terminal
 
-    for number, text in enumerate(texts, 1):
+    for number, text in enumerate(texts, first):
         if options["as_json"]:
             terminal.write_json({"number": number, "text": text, "seed": options["seed"]})
-        elif per_line or len(texts) == 1:
+        elif plain:
             terminal.write(text + "\n", options["raw"])
         else:
             terminal.write(f"--- {number} ---\n{text}\n", options["raw"])

@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,23 +13,16 @@ from charlm.cli import terminal
 from charlm.cli.belonging import refuse
 from charlm.cli.files import looks_like_a_file
 from charlm.cli.options import checkpoint_argument, encoding_option, json_option
+from charlm.cli.sentences import Sentence, lines_of_file
 from charlm.cli.token_table import records, show
-from charlm.errors import OptionError, TextError, VocabularyError
+from charlm.errors import OptionError, VocabularyError
+from charlm.figures import on_one_line
 
 if TYPE_CHECKING:
     from charlm.api import Model
     from charlm.scoring import Score
-    from charlm.text import Text
 
 BLOCK = 4096  # lines of a file that are read and scored together
-LONGEST = 2**20  # characters of a line
-
-
-class Sentence(NamedTuple):
-    """A text to score and what messages call it."""
-
-    name: str
-    text: str
 
 
 @click.command()
@@ -88,36 +81,11 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
         terminal.notice(f"{text} is scored as a sentence itself; for the lines of a file give -f")
     given = [Sentence(f'"{text}"', text) for text in sentences]
     if options["ask_next"] or options["per_token"]:
-        _show_tokens(model, given or _file_lines(options), options)
+        _show_tokens(model, given or lines_of_file(options), options)
     elif given:
         _show_sentences(model, given, options)
     else:
         _show_file(model, options)
-
-
-def _file_lines(options: dict[str, Any]) -> Iterator[Sentence]:
-    """The lines of -f FILE, without their ends."""
-    from charlm.text import open_text
-
-    text = open_text([options["path"]], options["encoding"])
-    for remark in text.notices:
-        terminal.notice(remark)
-    return _lines_of(text)
-
-
-def _lines_of(text: "Text") -> Iterator[Sentence]:
-    rest, number, done = "", 0, 0
-    with terminal.Waiting(f"scoring {text.name}") as waiting:
-        for chunk in text.line_chunks():
-            *whole, rest = (rest + chunk).split("\n")
-            for line in whole:
-                number += 1
-                yield Sentence(f"{text.name}, line {number}", line)
-                done += len(line) + 1
-                waiting.tell(done / text.characters)
-            if len(rest) > LONGEST:
-                where = f"{text.name}, line {number + 1}"
-                raise TextError(f"{where}: longer than {LONGEST:,} characters; try charlm eval")
 
 
 def _check(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any]) -> None:
@@ -151,7 +119,7 @@ def _show_sentences(model: "Model", sentences: list[Sentence], options: dict[str
     if len(scored) == 1:
         terminal.pairs(_one(model, *scored[0], options))
         return
-    rows = [[*_figures(score), _on_one_line(text)] for (_, text), score in scored]
+    rows = [[*_figures(score), on_one_line(text)] for (_, text), score in scored]
     shown = NARROW if terminal.narrow() else range(len(COLUMNS))
     terminal.table(
         [COLUMNS[k] for k in shown],
@@ -173,7 +141,7 @@ def _one(
 ) -> list[tuple[str, str]]:
     ln_p, p, bits, perplexity, tokens, unseen = _figures(score)
     return [
-        ("sentence", _on_one_line(sentence.text)),
+        ("sentence", on_one_line(sentence.text)),
         ("ln P", f"{ln_p} nats"),
         ("P", p),
         ("bits per character", bits),
@@ -189,17 +157,13 @@ NARROW = (0, 2, 6)  # those of them that a narrow terminal has room for
 
 def _figures(score: "Score") -> list[str]:
     return [
-        f"{score.log_probability + 0.0:.3f}",
+        f"{score.log_probability:.3f}",
         figures.probability(score.log10_probability),
         f"{score.bits_per_character:.4f}",
         f"{score.perplexity:.3f}",
         f"{score.tokens:,}",
         f"{score.unseen_tokens:,}",
     ]
-
-
-def _on_one_line(text: str) -> str:
-    return text.replace("\n", "␊")
 
 
 def _how(options: dict[str, Any], score: "Score") -> str:
@@ -214,15 +178,19 @@ def _per_token(model: "Model") -> str:
 
 def _comparison(scored: list[tuple[Sentence, "Score"]]) -> list[tuple[str, str]]:
     """Which sentence is the likeliest, and by how much."""
+    from charlm.scoring import TIE
+
     ranked = sorted(scored, key=lambda pair: -pair[1].log_probability)
     (first, best), (second, runner_up) = ranked[:2]
-    if best.log_probability == runner_up.log_probability:
-        return [("likelier", "neither")]
-    over = f" over {_on_one_line(second.name)}" if len(ranked) > 2 else ""
-    times = _times(best.log10_probability - runner_up.log10_probability)
+    label, none, over = "likelier", "neither", ""
+    if len(ranked) > 2:
+        label, none, over = "likeliest", "several, equally", f" over {on_one_line(second.name)}"
     nats = best.log_probability - runner_up.log_probability
+    if nats <= TIE:
+        return [(label, none)]
+    times = _times(best.log10_probability - runner_up.log10_probability)
     return [
-        ("likelier" if len(ranked) == 2 else "likeliest", _on_one_line(first.text)),
+        (label, on_one_line(first.text)),
         ("by", f"{times} times ({nats:.3f} nats){over}"),
     ]
 
@@ -239,7 +207,7 @@ Row = tuple[int, tuple[Sentence, "Score"]]
 
 def _show_file(model: "Model", options: dict[str, Any]) -> None:
     """Every line of a file, block by block; sorted, all lines are kept to the end."""
-    rows: Iterable[Row] = enumerate(_scored(model, _file_lines(options), options), 1)
+    rows: Iterable[Row] = enumerate(_scored(model, lines_of_file(options), options), 1)
     if options["sort"]:
         rows = sorted(rows, key=_surprise)
     if sys.stdout.isatty() and not options["as_json"]:
@@ -249,9 +217,12 @@ def _show_file(model: "Model", options: dict[str, Any]) -> None:
 
 
 def _surprise(row: Row) -> tuple[bool, float]:
-    """Sorts rows by it: the strangest first, empty lines, of which nothing is strange, last."""
+    """Sorts rows by it: the strangest first, empty lines, of which nothing is strange, last.
+
+    Rounded, so that equal lines stay in the file's order wherever they were read.
+    """
     _, ((_, text), score) = row
-    return not text, -score.bits_per_character
+    return not text, -round(score.bits_per_character, 6)
 
 
 def _scored(
@@ -280,7 +251,7 @@ def _show_columns(number: str, ln_p: str, bits: str, text: str) -> None:
 def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any]) -> None:
     """A table for each sentence: its own tokens, or with --next those that may come after it."""
     given, ask_next = options["given"], options["ask_next"]
-    for sentence in sentences:
+    for number, sentence in enumerate(sentences):
         _check(model, [sentence], options)
         if ask_next:
             tokens = model.next_tokens(sentence.text, given=given)
@@ -294,5 +265,5 @@ def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[st
             each = {"next" if ask_next else "tokens": records(tokens)}
             terminal.write_json({"text": sentence.text} | sums | each)
             continue
-        terminal.write(f"{_on_one_line(sentence.name)}: {heading}\n\n")
+        terminal.write("\n" * (number > 0) + f"{on_one_line(sentence.name)}: {heading}\n\n")
         show(tokens)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli.belonging import refuse
-from charlm.cli.options import most_tokens, read_prompt
+from charlm.cli.options import read_prompt
 from charlm.errors import OptionError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def search(checkpoint: str, options: dict[str, Any]) -> None:
     found = model.search(
         prompt,
         width=options["beam"],
-        length=most_tokens(model, options),
+        length=options["length"],
         length_penalty=options["length_penalty"] or 0.0,
         allow_unk=options["allow_unk"],
         on_unknown=options["on_unknown"],

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from charlm.figures import bar, duration
+from charlm.figures import bar, duration, on_one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,8 +47,8 @@ def _shown(character: str) -> str:
 
 
 def symbol(piece: str) -> str:
-    """A token's text on one line: space as ␣, newline as ␊."""
-    return visible(piece).replace("\n", "␊").replace("\t", "␉").replace(" ", "␣")
+    """A token's text on one line: space as ␣, newline as ␊, tab as ␉."""
+    return on_one_line(visible(piece)).replace(" ", "␣")
 
 
 def columns_of(text: str) -> int:
@@ -196,7 +196,7 @@ class LiveBlock:
         from rich.text import Text
 
         drawn = Text("\n").join(
-            Text.assemble(*((visible(text).replace("\n", "␊"), style) for text, style in line))
+            Text.assemble(*((on_one_line(visible(text)), style) for text, style in line))
             for line in lines
         )
         drawn.no_wrap, drawn.overflow = True, "ellipsis"

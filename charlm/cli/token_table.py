@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 def records(tokens: "Sequence[TokenScore]") -> list[dict[str, Any]]:
     """Every figure of each token in full precision, under its name."""
-    return [vars(token) | {"probability": math.exp(-token.nats)} for token in tokens]
+    return [
+        vars(token) | {"bits": token.nats / math.log(2), "probability": math.exp(-token.nats)}
+        for token in tokens
+    ]
 
 
 def show(tokens: "Sequence[TokenScore]") -> None:

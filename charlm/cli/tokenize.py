@@ -75,8 +75,7 @@ def command(
         first += islice(ids, max(0, show - len(first)))
     tokens = counts.total()
     summary = {
-        "tokenizer": tokenizer.kind,
-        "size": tokenizer.size,
+        "tokenizer": {"kind": tokenizer.kind, "size": tokenizer.size},
         "characters": text.characters,
         "tokens": tokens,
         "characters_per_token": text.characters / tokens if tokens else 0.0,

@@ -37,7 +37,7 @@ def train_tokenizer(
 
     `vocabulary_size` is the most tokens there may be, <EOS> and <UNK> included; by default all
     characters, 10,000 words or 2,000 subwords. Characters and words seen fewer than `min_count`
-    times become <UNK>; bytes and subwords, which can write every text, have no use for it.
+    times become <UNK>; bytes and subwords, which can write every text, take no `min_count`.
 
     Raises OptionError and TextError.
 
@@ -49,6 +49,8 @@ def train_tokenizer(
         raise OptionError(f"no tokenizer is called {kind!r}; there are {', '.join(KINDS)}")
     if min_count < 1:
         raise OptionError(f"--min-count {min_count}: give 1 or more")
+    if min_count > 1 and kind not in ("characters", "words"):
+        raise OptionError(f"--min-count {min_count}: {kind} can write every text; leave it out")
     if vocabulary_size is not None and vocabulary_size <= len(SPECIAL_PIECES):
         raise OptionError(
             f"--vocab-size {vocabulary_size}: give 3 or more, for <EOS>, <UNK> and text"

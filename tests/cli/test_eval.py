@@ -130,6 +130,18 @@ def test_streams_estimate_and_say_so(charlm: Any, cat_path: Path, cat_file: Path
     assert "an estimate" in charlm("eval", cat_path, cat_file, "--streams", 8).out
 
 
+def test_only_parts_that_are_made_are_named(
+    charlm: Any, cat_path: Path, part: Path, tmp_path: Path
+) -> None:
+    assert "in 5 parts" in charlm("eval", cat_path, part, "--streams", 99).out
+    short = tmp_path / "short.txt"
+    short.write_text("The cat was full.\n", encoding="utf-8")
+    out = charlm("eval", cat_path, short, "--streams", 8).out
+    assert "estimate" not in out
+    assert "state carried" in out
+    assert "in up to 5 parts" in charlm("eval", cat_path, part, short, "--streams", 8).out
+
+
 def test_lines_are_not_read_as_streams(charlm: Any, name_path: Path, names_file: Path) -> None:
     ran = charlm("eval", name_path, names_file, "--streams", 4, code=2)
     assert ran.err.startswith("charlm: --streams 4: a per-line model reads many lines side by side")

@@ -31,7 +31,13 @@ def test_the_curve_falls(charlm: Any, cat_path: Path) -> None:
 
 def test_json_holds_the_whole_history(charlm: Any, name_path: Path) -> None:
     record = json.loads(charlm("info", name_path, "--json").out)
-    assert record.keys() == {"model", "tokenizer", "corpus", "training", "history", "versions"}
+    parts = {"model", "tokenizer", "corpus", "training", "trained", "best", "history", "versions"}
+    assert record.keys() == parts
+    assert record["trained"]["steps"] == 300
+    best = min(one["valid_nats"] for one in record["history"])
+    assert record["best"]["nats_per_token"] == best
+    shown = charlm("info", name_path).out
+    assert f"{record['best']['bits_per_character']:.4f} bits per character in validation" in shown
     assert record["model"]["cell"] == "gru"
     assert record["model"]["per_line"] is True
     assert record["model"]["parameters"] > 1000

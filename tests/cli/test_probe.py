@@ -112,14 +112,14 @@ def test_normalising_divides_by_the_characters(
     better, worse = "The cats, which already ate the fish, were full.", "The cat was full."
     path.write_text(f"{better}\t{worse}\n", encoding="utf-8")
     scores = [cat_model.score(text + "\n", given="\n") for text in (better, worse)]
-    for normalise in ("none", "character"):
+    for normalise, unit in (("none", "nats"), ("character", "nats_per_character")):
         (record,) = probed(charlm, cat_path, "--pairs", path, "--normalise", normalise)
         values = [
             score.log_probability / (score.characters if normalise == "character" else 1)
             for score in scores
         ]
         assert record["normalise"] == normalise
-        assert record["all"]["margin_nats"] == pytest.approx(values[0] - values[1], abs=1e-4)
+        assert record["all"][f"margin_{unit}"] == pytest.approx(values[0] - values[1], abs=1e-4)
 
 
 def test_the_built_in_questions_are_asked(
@@ -181,3 +181,10 @@ def test_line_ends_of_another_system_change_nothing(
     ran = charlm("probe", cat_path, "--pairs", path)
     assert ran.out == plain.out
     assert ran.err == f"{path}: byte order mark dropped\n"
+
+
+def test_to_a_per_line_model_a_text_is_a_line(charlm: Any, name_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("Anna\tXqz\n", encoding="utf-8")
+    ran = charlm("probe", name_path, "--pairs", path, "--given", "a\nb", code=2)
+    assert "holds a line end" in ran.err

@@ -132,6 +132,38 @@ def test_unique_and_novel_write_on_until_there_are_enough(
     assert fewer.out.splitlines() == kept[:10]
 
 
+def test_texts_are_shown_as_soon_as_they_are_written(
+    charlm: Any, name_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--count", 9, "--seed", 1)
+    all_at_once = charlm("sample", name_path, *options).out
+    written, first = sample._texts, []
+
+    def stopped(*args: Any) -> list[str]:
+        if first:
+            raise KeyboardInterrupt
+        first.append(args)
+        return written(*args)
+
+    monkeypatch.setattr(sample, "TOGETHER", 4)
+    assert charlm("sample", name_path, *options).out == all_at_once
+    monkeypatch.setattr(sample, "_texts", stopped)
+    ran = charlm("sample", name_path, *options, code=None)
+    assert ran.out.splitlines() == all_at_once.splitlines()[:4]
+
+
+def test_a_prompt_makes_nothing_new(
+    charlm: Any, cat_path: Path, cat_file: Path, cat_text: str
+) -> None:
+    options = ("--prompt", "ta", "--length", 4, "--temperature", 0, "--novelty", cat_file)
+    (text,) = charlm("sample", cat_path, *options).out.splitlines()
+    assert text not in cat_text
+    assert text.removeprefix("ta") in cat_text, "else this test shows nothing"
+    ran = charlm("sample", cat_path, *options, "--novel")
+    assert ran.out == ""
+    assert ran.err.startswith("only 0 of 1 after 20 tries")
+
+
 def test_unique_gives_up_after_many_tries_and_says_so(charlm: Any, name_path: Path) -> None:
     ran = charlm("sample", name_path, "--temperature", 0, "--count", 3, "--unique")
     assert len(ran.out.splitlines()) == 1

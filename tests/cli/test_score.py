@@ -171,6 +171,43 @@ def test_sentences_are_sorted_too(charlm: Any, name_path: Path) -> None:
 def test_tokens_of_the_lines_of_a_file(charlm: Any, name_path: Path) -> None:
     out = charlm("score", name_path, "-f", "-", "--per-token", "--json", input="Anna\nTom\n").out
     assert [record["text"] for record in records(out)] == ["Anna", "Tom"]
+    shown = charlm("score", name_path, "-f", "-", "--per-token", input="Anna\nTom\n").out
+    assert "\n\n<stdin>, line 2: " in shown
+
+
+def test_of_equal_sentences_none_is_the_likeliest(charlm: Any, name_path: Path) -> None:
+    out = charlm("score", name_path, "Anna", "Anna", "Anna", "Xqz").out
+    assert "likeliest   several, equally" in out
+    assert "times" not in out
+
+
+def test_equal_lines_stay_in_the_files_order(
+    charlm: Any, name_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlm.cli.score.BLOCK", 7)
+    lines = "\n".join([*["Anna"] * 12, "Qx#7zzq"])
+    out = charlm("score", name_path, "-f", "-", "--sort", "surprise", input=lines).out
+    assert [int(row.split("\t")[0]) for row in out.splitlines()] == [13, *range(1, 13)]
+
+
+def test_a_sentence_stays_on_its_line(charlm: Any, name_path: Path) -> None:
+    lines = charlm("score", name_path, "An\tna", "Anna").out.splitlines()
+    assert [line.split()[-1] for line in lines[2:4]] == ["An␉na", "Anna"]
+
+
+def test_lines_of_a_folder_are_named_by_their_file(
+    charlm: Any, name_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_text("Anna\nTom", encoding="utf-8")
+    (tmp_path / "b").write_text("Tim\nOmΩ\n", encoding="utf-8")
+    assert len(charlm("score", name_path, "-f", tmp_path).out.splitlines()) == 4
+    err = charlm("score", name_path, "-f", tmp_path, "--on-unknown", "error", code=1).err
+    assert f"{tmp_path / 'b'}, line 2: the model never saw 'Ω'" in err
+    monkeypatch.setattr("charlm.cli.sentences.LONGEST", 3)
+    assert (
+        f"{tmp_path / 'a'}, line 1: longer"
+        in charlm("score", name_path, "-f", tmp_path, code=1).err
+    )
 
 
 def test_line_faults_name_the_line(charlm: Any, name_path: Path) -> None:

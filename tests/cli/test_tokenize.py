@@ -14,7 +14,7 @@ def test_counts_and_pieces_agree(charlm: Any, cat_file: Path, cat_text: str, kin
     sizes = ["--vocab-size", 320] if kind in ("unigram", "bpe") else []
     out = charlm("tokenize", cat_file, "--tokenizer", kind, *sizes, "--json").out
     record = json.loads(out)
-    assert record["tokenizer"] == kind
+    assert record["tokenizer"]["kind"] == kind
     assert record["characters"] == len(cat_text)
     assert record["unseen_tokens"] == 0
     assert record["characters_per_token"] == record["characters"] / record["tokens"]
@@ -48,10 +48,16 @@ def test_min_count_and_vocab_size_leave_rare_ones_out(charlm: Any) -> None:
     whole = json.loads(charlm("tokenize", "-", "--json", input=text).out)
     often = json.loads(charlm("tokenize", "-", "--min-count", 3, "--json", input=text).out)
     few = json.loads(charlm("tokenize", "-", "--vocab-size", 4, "--json", input=text).out)
-    assert (whole["size"], whole["unseen_tokens"]) == (7, 0)
-    assert (often["size"], often["unseen_tokens"]) == (5, 3)
-    assert few["size"] == 4
+    assert (whole["tokenizer"]["size"], whole["unseen_tokens"]) == (7, 0)
+    assert (often["tokenizer"]["size"], often["unseen_tokens"]) == (5, 3)
+    assert few["tokenizer"]["size"] == 4
 
 
 def test_show_nothing_but_the_summary(charlm: Any, cat_file: Path) -> None:
     assert "piece" not in charlm("tokenize", cat_file, "--show", 0).out
+
+
+def test_what_can_write_every_text_leaves_nothing_out(charlm: Any) -> None:
+    for kind in ("bytes", "bpe"):
+        options = ("--tokenizer", kind, "--min-count", 3)
+        assert "--min-count 3" in charlm("tokenize", "-", *options, input="aaaa", code=2).err
