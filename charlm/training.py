@@ -147,7 +147,7 @@ class Training:
         """The share of the budget that is spent, at most 1."""
         config, place = self.config, self.place
         if config.steps is not None:
-            return min(place["step"] / config.steps, 1.0)
+            return float(min(place["step"] / config.steps, 1.0))
         if config.epochs is not None:
             epoch = place["epoch"] + place["window"] / self._windows.windows(place["epoch"])
             return float(min(epoch / config.epochs, 1.0))

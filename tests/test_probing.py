@@ -137,14 +137,17 @@ def test_equal_probabilities_are_ties_and_not_right() -> None:
     assert accuracy.unseen == 2  # texts, not pairs
 
 
-def test_only_rounding_makes_a_tie_of_figures_per_character() -> None:
+def test_a_tie_is_one_of_whole_texts_whatever_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model(random_checkpoint())
-    long = "The cats, which were full, sat here. " * 12
+    pairs = [Pair("The cats, which were full, sat here.", "The cat sat.")]
     start = Start.of(model.tokenizer, per_line=False)
-    pairs = [Pair(long + "T", long + "h"), Pair(long, long)]
-    apart, same = measure(model.engine, model.tokenizer, pairs, start, "character")
-    assert (apart.tied, same.tied) == (False, True)
-    assert Accuracy.of([apart, same]).ties == 1
+    (one,) = measure(model.engine, model.tokenizer, pairs, start, "character")
+    monkeypatch.setattr(probing, "TIE", abs(one.margin) * 12)  # of 37 and 13 characters
+    assert measure(model.engine, model.tokenizer, pairs, start, "character") == [one]
+    monkeypatch.setattr(probing, "TIE", abs(one.margin) * 38)
+    (tied,) = measure(model.engine, model.tokenizer, pairs, start, "character")
+    assert (one.tied, tied.tied) == (False, True)
+    assert Accuracy.of([tied]).right == 0
 
 
 def test_a_trained_model_knows_was_from_were(cat_model: Model) -> None:
