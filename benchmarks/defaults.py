@@ -33,7 +33,6 @@ from charlm.corpus import Corpus, build_corpus
 from charlm.planning import Machine, plan
 from charlm.run import begin
 from charlm.text import open_text
-from charlm.windows import windows_of
 
 MINUTES = (1.0, 3.0, 10.0)
 TEXTS: dict[str, tuple[Path, tuple[str, ...]]] = {
@@ -234,11 +233,7 @@ def _count_steps(
 def _steps(corpus: Corpus, machine: Machine, minutes: float) -> int:
     """Of the planned run, by the speed that the plan takes it to have."""
     run = begin(corpus, machine, {"minutes": minutes})
-    config = run.config
-    windows = windows_of(
-        corpus.train, config.batch_size, config.bptt, config.seed, config.reset_probability
-    )
-    return round(IN_STEPS * run.expected_passes * windows.windows(0))
+    return round(IN_STEPS * run.expected_passes * run.training.windows)
 
 
 def _size(cell: Cell) -> tuple[int, ...]:

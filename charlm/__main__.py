@@ -6,9 +6,10 @@ import signal
 import sys
 from contextlib import suppress
 
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback of an import; main() listens itself
+if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as it is in a script's background
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback of an import; main() listens itself
 
-from charlm.cli import main as command_line  # noqa: E402
+from charlm.cli import main as command_line
 
 
 def main() -> None:

@@ -17,6 +17,8 @@ from charlm.memory import keep_freed
 from charlm.model import LanguageModel
 from charlm.sampling import Sampler
 
+LOGITS = 2**25  # that are in memory at once
+
 
 class TorchEngine:
     """A LanguageModel behind the `Engine` protocol, without gradients.
@@ -62,17 +64,33 @@ class TorchEngine:
         return nats.cpu().numpy(), after
 
     def _nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[torch.Tensor, State]:
-        """`nats` as a tensor of the targets' shape, from which gradients can go back."""
-        logits, after = self._run(tokens, state)
+        """`nats` as a tensor of the targets' shape, from which gradients can go back.
+
+        LOGITS at a time: those of a large vocabulary would fill the memory.
+        """
+        hidden, after = self._hidden(tokens, state)
         wanted = torch.from_numpy(targets.astype(np.int64)).to(self._device)
-        nats = functional.cross_entropy(
-            logits.float().flatten(0, 1), wanted.flatten(), reduction="none"
-        )
-        return nats.reshape(targets.shape), after
+        rows = max(1, LOGITS // self.config.vocabulary_size)
+        outputs, goals = hidden.flatten(0, 1), wanted.flatten()
+        nats = []
+        for at in range(0, len(goals), rows):
+            logits = self._output(outputs[at : at + rows]).float()
+            nats.append(functional.cross_entropy(logits, goals[at : at + rows], reduction="none"))
+        return torch.cat(nats).reshape(targets.shape), after
 
     def _run(self, tokens: Ids, state: State) -> tuple[torch.Tensor, State]:
+        """Logits (time, batch, vocabulary) and the state after them."""
+        hidden, after = self._hidden(tokens, state)
+        return self._output(hidden), after
+
+    def _hidden(self, tokens: Ids, state: State) -> tuple[torch.Tensor, State]:
         before = [tuple(part[None] for part in layer) for layer in state]
         ids = torch.from_numpy(tokens.astype(np.int64)).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-            logits, after = self._model(ids, before)
-        return logits, [tuple(part[0].detach() for part in layer) for layer in after]
+            hidden, after = self._model.hidden(self._model.embedding(ids), before)
+        return hidden, [tuple(part[0].detach() for part in layer) for layer in after]
+
+    def _output(self, hidden: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+            logits: torch.Tensor = self._model.output(hidden)
+        return logits

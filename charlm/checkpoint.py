@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.config import ModelConfig, TrainConfig
-from charlm.container import Layout, layout_of, opened, write
+from charlm.container import Layout, check_room, layout_of, opened, write
 from charlm.errors import CharlmError, CheckpointError
 from charlm.tokenizers import Tokenizer, load_tokenizer
 
@@ -137,9 +137,17 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
         _check_record(record)
         _check_layout(checkpoint.model, checkpoint.progress, layout_of(arrays))
         _check_values(checkpoint.model, checkpoint.tokenizer, arrays)
+        write(path, record, arrays)
     except CheckpointError as error:
         raise CheckpointError(f"{os.fspath(path)}: not saved: {error}") from error
-    write(path, record, arrays)
+
+
+def check_vocabulary(tokenizer: Tokenizer) -> None:
+    """Raises CheckpointError where a checkpoint has no room for so large a vocabulary."""
+    try:
+        check_room({"tokenizer": tokenizer.header()})
+    except CheckpointError as error:
+        raise CheckpointError(f"the vocabulary is too large for a checkpoint: {error}") from None
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:

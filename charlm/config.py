@@ -197,7 +197,7 @@ class TrainConfig(_Checked):
     weight_decay: float = option(0.05, help="Weight decay of AdamW.", minimum=0, maximum=10)
     dropout: float = option(
         0.0,
-        help="Dropout between layers and before the softmax, one mask per sequence.",
+        help="Dropout between layers and before the softmax, one mask per window.",
         minimum=0,
         below=1,
     )

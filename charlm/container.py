@@ -28,8 +28,9 @@ from charlm.errors import CheckpointError
 from charlm.foreign import FIRST_BYTES, look_of
 
 FORMAT = 1
-LONGEST_HEADER = 2**25  # bytes; all characters of Unicode, or a million words, fit
+LONGEST_HEADER = 2**27  # bytes; all characters of Unicode, or a million words, fit
 MOST_VALUES = 2**22  # in a header, which bounds the memory that reading it takes
+ROOM = 2**20  # of both, for what is added to a record later
 LARGEST_NUMBER = 2**53  # of whole numbers
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "U8": np.dtype("u1")}
 NO_DIGEST = "0" * 64
@@ -49,7 +50,10 @@ def layout_of(arrays: Mapping[str, Array]) -> Layout:
 def write(
     path: str | os.PathLike[str], record: Mapping[str, Any], arrays: Mapping[str, Array]
 ) -> None:
-    """Writes the file so that the path has the old one or the new one, whole; raises OSError."""
+    """Writes the file so that the path has the old one or the new one, whole.
+
+    Raises OSError, and CheckpointError where the record is longer than what is ever read.
+    """
     names = {dtype: name for name, dtype in DTYPES.items()}
     ordered = sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0]))
     blocks: list[memoryview] = []
@@ -67,10 +71,21 @@ def write(
     replace(path, [_header({"data": digest.hexdigest(), **record}, table), *blocks])
 
 
-def _header(record: Mapping[str, Any], table: Mapping[str, Any]) -> bytes:
+def check_room(record: Mapping[str, Any]) -> None:
+    """Raises CheckpointError where there would be no room for this record and ROOM more."""
+    _header(record, {}, ROOM)
+
+
+def _header(record: Mapping[str, Any], table: Mapping[str, Any], room: int = 0) -> bytes:
     whole = {"format": FORMAT, "digest": NO_DIGEST, **record}
     metadata = {"charlm": json.dumps(whole, allow_nan=False)}
-    header = json.dumps({"__metadata__": metadata, **table}, separators=(",", ":")).encode()
+    text = json.dumps({"__metadata__": metadata, **table}, separators=(",", ":"))
+    header = text.encode()
+    if len(header) + room > LONGEST_HEADER - 16 or _values(text) + room > MOST_VALUES:
+        raise CheckpointError(
+            f"a header of {len(header):,} bytes is more than is ever read; give a smaller "
+            "--vocab-size"
+        )
     header += b" " * (-len(header) % 8)
     encoded = len(header).to_bytes(8, "little") + header
     return encoded.replace(NO_DIGEST.encode(), hashlib.sha256(encoded).hexdigest().encode(), 1)
@@ -177,7 +192,7 @@ def _parse_header(header: bytes, version: int, digest: bytes) -> tuple[dict[str,
 
 def _parse_json(text: str) -> dict[str, Any]:
     """An object of JSON, strictly: no name twice, no NaN, no huge number, no great depth."""
-    if sum(map(text.count, ",:[{")) > MOST_VALUES:
+    if _values(text) > MOST_VALUES:
         raise CheckpointError("its header holds too many values")
     try:
         parsed = json.loads(
@@ -193,6 +208,11 @@ def _parse_json(text: str) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise CheckpointError("its header cannot be read: it is no object of JSON")
     return parsed
+
+
+def _values(text: str) -> int:
+    """At least how many values are in a text of JSON."""
+    return sum(map(text.count, ",:[{"))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

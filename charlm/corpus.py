@@ -9,6 +9,7 @@ import mmap
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -102,7 +103,7 @@ def tokenize(documents: Iterable[Iterable[str]], tokenizer: Tokenizer, per_line:
         raise OptionError("--vocab-size and --min-count leave no token for the line's end")
     dtype = np.min_scalar_type(tokenizer.size - 1)
     characters = size = 0
-    with tempfile.TemporaryFile() as file:
+    with _no_room_said(), tempfile.TemporaryFile() as file:
         first = True
         for document in documents:
             if first or not per_line:
@@ -120,6 +121,17 @@ def tokenize(documents: Iterable[Iterable[str]], tokenizer: Tokenizer, per_line:
             return Tokens(np.zeros(0, dtype), 0, 0, per_line)
         ids = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype)
     return Tokens(ids, characters, size, per_line)
+
+
+@contextmanager
+def _no_room_said() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TextError(
+            f"the text's tokens cannot be kept in a temporary file: {error.strerror}; make room or "
+            "set TMPDIR to another folder"
+        ) from None
 
 
 def build_corpus(
@@ -174,7 +186,7 @@ def _split(text: Text, valid: Text | None, fraction: float, per_line: bool) -> A
         return lambda: _between(text, 0, text.characters), lambda: _between(
             valid, 0, valid.characters
         )
-    boundary = min(int(text.characters * (1 - fraction)), text.characters)
+    boundary = int(text.characters * (1 - fraction))
     return (
         lambda: _between(text, 0, boundary),
         lambda: _between(text, boundary, text.characters),

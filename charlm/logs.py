@@ -30,6 +30,26 @@ def read_log(
     return records
 
 
+def length_until(path: str, step: int) -> int:
+    """How many bytes of a log its records up to a step take; what a crash left half is no record.
+
+    Raises TextError where the file is not a log.
+    """
+    length = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                break
+            text = line.decode("utf-8", "replace")
+            if (
+                text.strip()
+                and _record(text, f"{path}: line {number}", ["step"], ADVICE)["step"] > step
+            ):
+                break
+            length += len(line)
+    return length
+
+
 def _record(line: str, where: str, fields: Sequence[str], advice: str) -> Mapping[str, Any]:
     try:
         record = json.loads(line)

@@ -22,7 +22,7 @@ class LanguageModel(nn.Module):
     """Embedding, recurrent layers, softmax layer: P(token t + 1 | tokens up to t).
 
     Each layer is a cell of `charlm.cells`, which gives its equation; dropout stands between the
-    layers and before the softmax layer, with one mask for all steps of a sequence (Gal and
+    layers and before the softmax layer, with one mask for all steps of a window (Gal and
     Ghahramani 2016, arXiv:1512.05287).
 
     >>> from charlm.config import ModelConfig
@@ -94,6 +94,13 @@ class LanguageModel(nn.Module):
         self, vectors: Tensor, state: State, masks: list[Tensor] | None = None
     ) -> tuple[Tensor, State]:
         """`forward` from the tokens' vectors (time, batch, embedding) on."""
+        hidden, after = self.hidden(vectors, state, masks)
+        return self.output(hidden), after
+
+    def hidden(
+        self, vectors: Tensor, state: State, masks: list[Tensor] | None = None
+    ) -> tuple[Tensor, State]:
+        """The last layer's output (time, batch, hidden), which the softmax layer reads."""
         hidden = vectors
         after: State = []
         for k, layer in enumerate(self.layers):
@@ -103,7 +110,7 @@ class LanguageModel(nn.Module):
             after.append(tuple(part.to(self.output.bias.dtype) for part in parts))
             if masks is not None:
                 hidden = hidden * masks[k]
-        return self.output(hidden), after
+        return hidden, after
 
     def dropout_masks(self, batch: int, rate: float, generator: torch.Generator) -> list[Tensor]:
         """One (batch, hidden) mask a layer, zero with probability `rate`, else 1 / (1 − rate)."""

@@ -13,14 +13,13 @@ import numpy as np
 import torch
 
 import charlm
-from charlm.checkpoint import Checkpoint
+from charlm.checkpoint import Checkpoint, check_vocabulary
 from charlm.config import GATES, ModelConfig, TrainConfig
 from charlm.corpus import Corpus
 from charlm.errors import OptionError, TextError
 from charlm.model import LanguageModel
 from charlm.planning import BUDGETS, Machine, plan, tokens_per_second
 from charlm.training import Training
-from charlm.windows import windows_of
 
 COPIES = 6  # of the weights, while they are trained
 LATER = (*BUDGETS, "patience", "threads")  # what may be other when a run is gone on with
@@ -41,16 +40,11 @@ class Run:
     @property
     def expected_seconds(self) -> float:
         """About how long the whole budget takes, by the machine's measured speed."""
-        config, train = self.config, self.corpus.train
+        config = self.config
         if config.minutes is not None:
             return 60 * config.minutes
-        epochs = config.epochs or 0.0
-        if config.steps is not None:
-            windows = windows_of(
-                train, config.batch_size, config.bptt, config.seed, config.reset_probability
-            )
-            epochs = config.steps / windows.windows(0)
-        return epochs * train.events / tokens_per_second(self.model, self.machine)
+        epochs = config.epochs or (config.steps or 0) / self.training.windows
+        return epochs * self.corpus.train.events / tokens_per_second(self.model, self.machine)
 
     @property
     def expected_passes(self) -> float:
@@ -103,8 +97,11 @@ def begin(
     """A new run with what the user chose (fields of both configurations) and the plan's rest.
 
     init_from: a checkpoint whose weights to start from; the corpus's tokenizer has grown out of
-    that checkpoint's, so that known tokens keep their numbers and their rows.
+    that checkpoint's, so that known tokens keep their numbers and their rows. Raises OptionError
+    for what cannot be chosen or has no room in memory, CheckpointError for a vocabulary that has
+    none in a checkpoint.
     """
+    check_vocabulary(corpus.tokenizer)
     if init_from is not None:
         chosen = _same_architecture(init_from.model, chosen)
     model_config, config = plan(corpus.train, corpus.tokenizer.size, machine, chosen)
@@ -129,8 +126,9 @@ def resume(
 
     chosen: of LATER what is to be other than it was, perhaps a larger budget; None is as it was.
     The precision is the machine's, which is to be the run's where the machine has it.
-    Raises TextError if the corpus is not the one it was trained on, OptionError if the run is
-    complete.
+    Raises TextError if the corpus is not the one it was trained on, CheckpointError if the place
+    where it stood is not in it, OptionError if the run is complete, keeps nothing to go on from or
+    has no room in memory.
     """
     about = _about(corpus)
     _check_text(about, checkpoint.corpus)
@@ -148,7 +146,8 @@ def resume(
     )
     run = Run(corpus, checkpoint.model, config, training, about, machine)
     other = any(getattr(config, name) != getattr(checkpoint.training, name) for name in BUDGETS)
-    if training.complete or (other and training.fraction() >= 1):
+    ended = not other and checkpoint.progress["next_validation"] > 1  # the last one was made
+    if ended or training.complete or (other and training.fraction() >= 1):
         raise OptionError(
             "--resume: this run is complete; give a larger --minutes, --epochs or --steps"
         )

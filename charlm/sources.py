@@ -73,13 +73,39 @@ def sources_of(path: str, encoding: str) -> list[Source]:
     with _faults_of(path):
         mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
-        return [_file(name, encoding) for name in _files_in(path)]
+        return [_file(name, encoding) for name in texts_in(path)]
     if stat.S_ISREG(mode):
         return [_file(path, encoding)]
     if stat.S_ISFIFO(mode):
         with _faults_of(path), open(path, "rb") as pipe:
             return [_stream(path, pipe, encoding)]
     raise TextError(f"{path} is a device or a socket, not a text; give a file or a pipe")
+
+
+def texts_in(folder: str) -> list[str]:
+    """The files that a folder is read as: all but the hidden ones and checkpoints, sorted.
+
+    Raises TextError if there are none.
+    """
+    files = [name for name in _files_in(folder) if not is_checkpoint(name)]
+    if not files:
+        raise TextError(f"{folder}: a folder without any file to read")
+    return files
+
+
+def checkpoints_in(path: str) -> list[str]:
+    """Those of a folder's files that are not read; none where the path is no folder."""
+    return list(filter(is_checkpoint, _files_in(path))) if os.path.isdir(path) else []
+
+
+def is_checkpoint(path: str) -> bool:
+    """Whether a file begins as those of safetensors do."""
+    with _faults_of(path), open(path, "rb") as file:
+        return _is_safetensors(file.read(10))
+
+
+def _is_safetensors(head: bytes) -> bool:
+    return head[4:10] == b'\0\0\0\0{"'  # the rest of a length, and JSON
 
 
 def string_source(utf8: bytes, name: str) -> Source:
@@ -128,7 +154,7 @@ def _with_codec(name: str, opener: Opener, encoding: str) -> Source:
     with opener() as file:
         file.seek(0)
         head = file.read(10)
-    if head[4:] == b'\0\0\0\0{"':  # a length and the JSON of a safetensors file
+    if _is_safetensors(head):
         raise TextError(f"{name} is a checkpoint (safetensors), not a text; leave it out")
     for codec, mark in MARKS.items():
         if codec.startswith(asked) and head.startswith(mark):
@@ -158,10 +184,7 @@ def _files_in(folder: str) -> list[str]:
         for root, folders, names in os.walk(folder, onerror=_raise):
             folders[:] = [name for name in folders if not name.startswith(".")]
             files += [os.path.join(root, name) for name in names if not name.startswith(".")]
-    files = sorted(filter(os.path.isfile, files))
-    if not files:
-        raise TextError(f"{folder}: a folder without any file to read")
-    return files
+    return sorted(filter(os.path.isfile, files))
 
 
 def _raise(error: OSError) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import compress
 
 from charlm.errors import TextError
-from charlm.sources import Source, check_encoding, sources_of, string_source
+from charlm.sources import Source, check_encoding, checkpoints_in, sources_of, string_source
 
 CHUNK = 2**20  # characters of a piece
 KEPT_CR = "lines end with CR LF, the CR is kept"
@@ -25,8 +25,6 @@ class Counts:
 
     characters: int = 0
     bytes: int = 0  # of the text's UTF-8, without a mark, whatever the file's own encoding
-    lines: int = 0  # without the empty ones
-    empty_lines: int = 0
     crlf: int = 0
     lone_cr: int = 0
     nul: int = 0
@@ -34,23 +32,14 @@ class Counts:
     @classmethod
     def of(cls, pieces: Iterable[str], name: str) -> "Counts":
         """Count a text whose pieces never end between a CR and its LF."""
-        counts, last = cls(), "\n"
+        counts = cls()
         for piece in pieces:
-            counts._add(piece, name, at_line_start=last == "\n")
-            last = piece[-1]
-        counts.lines += (last != "\n") - counts.empty_lines
+            counts._add(piece, name)
         return counts
 
-    def _add(self, piece: str, name: str, at_line_start: bool) -> None:
-        import numpy as np  # by whom text is counted, not by whom this module is imported
-
-        data = np.frombuffer(_utf8(piece, name, self.characters), np.uint8)
-        ends = data == ord("\n")  # str.count would take longer than all the rest
-        self.bytes += len(data)
+    def _add(self, piece: str, name: str) -> None:
+        self.bytes += len(piece) if piece.isascii() else len(_utf8(piece, name, self.characters))
         self.characters += len(piece)
-        self.lines += int(np.count_nonzero(ends))
-        self.empty_lines += int(np.count_nonzero(ends[1:] & ends[:-1]))
-        self.empty_lines += at_line_start and piece[0] == "\n"
         if "\r" in piece:
             crlf = piece.count("\r\n")
             self.crlf += crlf
@@ -110,15 +99,6 @@ class Text:
     def bytes(self) -> int:
         return sum(document.bytes for document in self.documents)
 
-    @property
-    def lines(self) -> int:
-        """Lines that are not empty."""
-        return sum(document.counts.lines for document in self.documents)
-
-    @property
-    def empty_lines(self) -> int:
-        return sum(document.counts.empty_lines for document in self.documents)
-
     def chunks(self) -> Iterator[str]:
         """The pieces of all documents, with nothing between one document and the next."""
         for document in self.documents:
@@ -139,7 +119,9 @@ class Text:
 
 
 def open_text(paths: Sequence[str | os.PathLike[str]], encoding: str = "utf-8") -> Text:
-    """Open and survey files, folders (all their files but the hidden ones) and "-" (stdin).
+    """Open and survey files, folders and "-" (stdin).
+
+    Of a folder all files are read but the hidden ones and, with a notice, checkpoints.
 
     All of it is decoded once, so a text that opens can be read. Raises TextError, which names
     the file and the byte, and OptionError for an encoding that Python does not know.
@@ -152,6 +134,8 @@ def open_text(paths: Sequence[str | os.PathLike[str]], encoding: str = "utf-8") 
     notices = _notices(documents)
     if empty := len(found) - len(documents):
         notices.append(f"empty files left out: {empty:,}")
+    if checkpoints := sum(len(checkpoints_in(os.fspath(path))) for path in paths):
+        notices.append(f"checkpoints left out: {checkpoints:,}")
     return Text(documents, notices)
 
 

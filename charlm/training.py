@@ -58,6 +58,7 @@ class Training:
         self._windows = windows_of(
             corpus.train, config.batch_size, config.bptt, config.seed, config.reset_probability
         )
+        self.windows = self._windows.windows(0)  # of the first epoch; of others about as many
         self._train_events = corpus.train.events
         self._validation = Validation(corpus.valid)
         self.ahead = 1 if self._device.type == "cpu" else UNSEEN
@@ -78,7 +79,7 @@ class Training:
             "tokens": 0,  # these two: since the last validation
             "nats": 0.0,
         }
-        self.place["next_validation"] = min(self._interval(), 1.0)
+        self.place["next_validation"] = self._interval()
 
     def stop(self) -> None:
         """Ends the run after the step in progress; a validation under way is given up."""
@@ -91,8 +92,7 @@ class Training:
         """
         while not self._stopping:
             if self._due():
-                nats = self._validate()
-                if nats is not None:
+                if (nats := self._validate()) is not None:
                     begun = time.monotonic()
                     yield self._progress(nats)
                     self._spent(time.monotonic() - begun)
@@ -117,9 +117,10 @@ class Training:
         return self.place["step"] > 0 and self.fraction() >= 1 and not self._due()
 
     def _due(self) -> bool:
-        """Whether a validation is to be made before the next step; never without a text for it."""
-        trained = self.place["step"] > 0 and self._validation.events > 0
-        return bool(trained and self.fraction() >= self.place["next_validation"])
+        """Whether a validation is to be made before the next step; none twice, none of no text."""
+        last = self.history[-1]["step"] if self.history else 0
+        new = self.place["step"] > last and self._validation.events > 0
+        return bool(new and self.fraction() >= self.place["next_validation"])
 
     def _advance(self) -> None:
         """Trains on the window in turn."""
@@ -211,8 +212,8 @@ class Training:
         if nats is None:
             return None
         if not math.isfinite(nats):
-            step = place["step"]
-            raise TrainingError(f"the validation loss is not finite at step {step}; {ADVICE}")
+            where = f"at step {place['step']}; {ADVICE}"
+            raise TrainingError(f"the validation loss is not finite {where}")
         if place["best_nats"] is None or nats < place["best_nats"]:
             place["best_nats"], place["validations_since_best"] = nats, 0
             self.best = copies(self._optimiser.averaged)
@@ -230,17 +231,14 @@ class Training:
         return later if now >= 1 else min(later, 1.0)
 
     def _interval(self) -> float:
-        """The share of the budget between two validations: more where one takes long.
-
-        That is known of minutes; of steps and epochs it is told by how much is to be read.
-        """
+        """The share of the budget between two validations: more where one takes long."""
         config = self.config
-        if config.minutes is not None:
+        if config.minutes is not None:  # else it is told by how much is to be read
             cost = self.place["validation_seconds"] / (config.minutes * 60) / VALIDATION_COST
         else:
-            epochs = config.epochs or (config.steps or 1) / self._windows.windows(0)
+            epochs = config.epochs or (config.steps or 1) / self.windows
             cost = self._validation.events / (epochs * self._train_events) / VALIDATED
-        return max(1 / VALIDATIONS, float(cost))
+        return min(max(1 / VALIDATIONS, float(cost)), 1.0)
 
     def _progress(self, valid_nats: float | None) -> Progress:
         self._look()

@@ -90,9 +90,6 @@ def test_the_survey_counts_what_is_there(string: str, chunk: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text, "CHUNK", chunk)
         counts = text_of(string).documents[0].counts
-    lines = string.removesuffix("\n").split("\n")
-    assert counts.empty_lines == lines.count("")
-    assert counts.lines == len(lines) - lines.count("")
     assert counts.crlf == string.count("\r\n")
     assert counts.lone_cr == string.replace("\r\n", "").count("\r")
     assert counts.nul == string.count("\0")
@@ -177,7 +174,6 @@ def test_documents_do_not_run_together_by_line(tmp_path: Path) -> None:
     paths = [written(tmp_path, b"Ada\n\nBob", "a"), written(tmp_path, b"Cleo\n", "b")]
     found = open_text(paths)
     assert "".join(found.line_chunks()) == "Ada\n\nBob\nCleo\n"
-    assert (found.lines, found.empty_lines) == (3, 1)
 
 
 def test_empty_files_of_a_folder_are_left_out(tmp_path: Path) -> None:

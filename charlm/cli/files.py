@@ -47,6 +47,8 @@ def looks_like_a_file(text: str) -> bool:
 def output_file(options: dict[str, Any], *read: str | None) -> Path:
     """The -o FILE, none of those to be read; that it can be written is known before all else."""
     output = Path(options["output"])
+    if output == Path("-"):
+        raise OptionError("-o -: give a file's name; nothing of this goes to stdout")
     for path in filter(None, read):
         if same_file(output, path):
             raise OptionError(f"-o {output} is {path}, which is to be read; give another -o")

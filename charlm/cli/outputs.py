@@ -6,6 +6,7 @@ from typing import Any
 
 from charlm.cli.files import same_file
 from charlm.errors import OptionError
+from charlm.sources import texts_in
 
 
 def output_of(texts: tuple[str, ...], options: dict[str, Any]) -> Path:
@@ -25,13 +26,20 @@ def output_of(texts: tuple[str, ...], options: dict[str, Any]) -> Path:
 def check_output(texts: tuple[str, ...], output: Path, options: dict[str, Any]) -> None:
     """Refuses to overwrite by accident, and a text at all; to be called with the output locked."""
     log = options["log"] and Path(options["log"])
-    read = [path for path in (*texts, options["valid_path"]) if path]
-    for other in read:
+    for flag, path in (("-o", output), ("--log", log)):
+        if path == Path("-"):
+            raise OptionError(f"{flag} -: give a file's name; nothing of this goes to stdout")
+    folders = [path for path in texts if os.path.isdir(path)]
+    read = [*texts, options["valid_path"], *(name for path in folders for name in texts_in(path))]
+    for other in filter(None, read):
         if same_file(output, other):
             raise OptionError(f"-o {output} is the text {other}; give another -o")
-    for other in (*read, options["init_from"], output):
-        if log and other and same_file(log, other):
+    for other in filter(None, (*read, options["init_from"], output)):
+        if log and same_file(log, other):
             raise OptionError(f"--log {log} is the same file as {other}; give another --log")
+    for folder in folders if log else ():
+        if Path(os.path.realpath(log)).is_relative_to(os.path.realpath(folder)):
+            raise OptionError(f"--log {log} lies in the text {folder}; give another --log")
     _check_checkpoint(output, options)
     if log and log.is_file() and not (options["force"] or options["resume"]):
         raise OptionError(f"{log} exists; give --force to overwrite it or another --log")

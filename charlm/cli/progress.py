@@ -1,6 +1,7 @@
 """What `charlm train` shows: a few live lines on a terminal, plain lines elsewhere."""
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -11,6 +12,7 @@ from charlm.cli import terminal
 from charlm.cli.pace import Pace
 from charlm.cli.terminal import NAME
 from charlm.figures import bar, duration, on_one_line, perplexity, sparkline
+from charlm.logs import length_until
 
 if TYPE_CHECKING:
     from charlm.cli.terminal import Spans
@@ -42,9 +44,12 @@ class View:
     def announce(self, run: "Run", output: str, log: str | None, resumed: bool) -> None:
         """What will be done and what was chosen, before the first step.
 
-        log: the file to write records into or, where a run is resumed, to add them to.
+        log: the file to write records into or, where a run is resumed, to add them to, behind the
+        last of those that it goes on from.
         """
         if log:
+            if resumed and os.path.isfile(log):
+                os.truncate(log, length_until(log, run.training.place["step"]))
             self._log = open(log, "a" if resumed else "w", encoding="utf-8")  # noqa: SIM115
         self._pace = Pace(run.config.minutes is not None)
         past = run.training.history
@@ -88,17 +93,19 @@ class View:
                 self.say(f"  {self._sample}")
             self._shown = time.monotonic()
 
-    def close(self, run: "Run", output: str | None) -> None:
-        """The last word: where the model is, if it was saved, and how good."""
+    def close(self) -> None:
+        """Leaves the last lines standing, and the log."""
         if self._block:
             self._block.close()
         if self._log:
             self._log.close()
-        best = run.training.place["best_nats"]
-        if self._quiet or not output:
+
+    def conclude(self, run: "Run", output: str) -> None:
+        """The last word: where the model was saved, and how good it is."""
+        if self._quiet:
             return
-        figure = ""
-        if best:
+        best, figure = run.training.place["best_nats"], ""
+        if best is not None:
             from charlm.scoring import FEW
 
             figure = f", {best * run.bits_per_character:.4f} bits per character in validation"
@@ -133,7 +140,7 @@ class View:
         figures = f"  {_percent(progress.fraction):>5}  {left:>12}  {rate:>10,.0f} characters/s"
         room = shutil.get_terminal_size().columns - 1
         columns = 3 if room >= sum(map(sum, WIDTHS)) else 2
-        curve = sparkline(self._valid, min(SAMPLE_LENGTH, room - 11))
+        curve = sparkline(self._valid, max(2, min(SAMPLE_LENGTH, room - 11)))
         return [
             [(bar(progress.fraction, min(34, room - len(figures))), NAME), (figures, "")],
             *(_row(LABELS[k][:columns], rows[k]) for k in range(len(LABELS))),
@@ -192,12 +199,12 @@ def _plan_lines(run: "Run", output: str, resumed: bool) -> list[tuple[str, str]]
             f"batch {config.batch_size}, BPTT {config.bptt}, rate {config.learning_rate:g}, "
             f"dropout {config.dropout:g}, decay {config.weight_decay:g}, {config.precision}",
         ),
-        ("budget", _budget(run) + (", goes on from its last step" if resumed else "")),
+        ("budget", _budget(run, resumed) + (", goes on from its last step" if resumed else "")),
         ("into", output),
     ]
 
 
-def _budget(run: "Run") -> str:
+def _budget(run: "Run", resumed: bool) -> str:
     """How long, and how often over the text, by which sizes, dropout and decay are chosen."""
     config, expected = run.config, duration(run.expected_seconds)
     if config.epochs is not None:
@@ -205,7 +212,7 @@ def _budget(run: "Run") -> str:
     passes = f"about {run.expected_passes:.2g} passes over the text"
     if config.steps is not None:
         return f"{config.steps:,} steps, about {expected}, {passes}"
-    return f"{expected} from the start of the command, {passes}"
+    return f"{expected} from the start of the {'first ' * resumed}command, {passes}"
 
 
 def _record(run: "Run", progress: "Progress") -> dict[str, Any]:

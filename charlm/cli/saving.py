@@ -33,7 +33,7 @@ class Keeper:
         self._began_at = run.training.place["step"]
         self._tried = time.monotonic()
         self._pace = Pace(run.config.minutes is not None)
-        self._saved = False
+        self._saved = self._validated = False
         self._fault = ""  # why the last save failed, said once
 
     def reserve(self) -> None:
@@ -59,6 +59,7 @@ class Keeper:
 
     def keep(self, validated: bool) -> None:
         """Saves if it is time to. A failure is said, and tried again the next time."""
+        self._validated |= validated
         late = time.monotonic() - self._tried >= SAVE_SECONDS
         if not late and not (validated and self._pace.due()):
             return
@@ -76,8 +77,8 @@ class Keeper:
             self._fault = reason
 
     def finish(self) -> bool:
-        """The last save; false where not one step was made. Raises CharlmError if it fails."""
-        if self._run.training.place["step"] == self._began_at:
+        """The last save; false where nothing was done. Raises CharlmError if it fails."""
+        if self._run.training.place["step"] == self._began_at and not self._validated:
             return False
         try:
             self._save(self._output)

@@ -18,7 +18,8 @@ SHOW_CURSOR = b"\x1b[?25h"
 class Listener:
     """A context manager. Until `attend` is called, and after a first signal, one ends the process.
 
-    HUP stays ignored where it was (`nohup`). The exit code is 128 + the signal's number.
+    What is ignored stays so: HUP by `nohup`, INT in a script's background. The exit code is 128 +
+    the signal's number.
     """
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class Listener:
         self._before = [
             (number, signal.signal(number, _ignore))
             for number in HEARD
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+            if signal.getsignal(number) != signal.SIG_IGN
         ]
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()

@@ -94,6 +94,11 @@ def notice(text: str) -> None:
     sys.stderr.flush()
 
 
+def draws() -> bool:
+    """Whether stderr is a terminal whose lines can be drawn anew."""
+    return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
 def narrow() -> bool:
     """Whether stdout is a terminal of fewer than 80 columns."""
     return sys.stdout.isatty() and shutil.get_terminal_size().columns < 80
@@ -176,11 +181,11 @@ Spans = Sequence[tuple[str, str]]  # pieces of one line, each with its style
 class LiveBlock:
     """A few lines at the bottom of stderr that are drawn anew; `say` puts a line above them.
 
-    Where stderr is no terminal only `say` shows anything (`live` is false).
+    Where stderr cannot draw (`live` is false) only `say` shows anything.
     """
 
     def __init__(self) -> None:
-        self.live = sys.stderr.isatty()
+        self.live = draws()
         self._live: Any = None
 
     def say(self, line: str) -> None:
@@ -221,7 +226,7 @@ class Waiting:
     def __init__(self, task: str) -> None:
         self._task = task
         self._began = self._drawn = time.monotonic()
-        self._live = sys.stderr.isatty()
+        self._live = draws()
 
     def __enter__(self) -> "Waiting":
         return self

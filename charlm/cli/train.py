@@ -55,7 +55,8 @@ READING = ("encoding", "valid_path", "valid_fraction", "device", "threads", "log
     "--vocab-size",
     type=int,
     metavar="N",
-    help="At most so many tokens.  [default: all characters, 10,000 words, 2,000 subwords]",
+    help="At most so many tokens, or with --init-from so many new ones.  [default: all characters, "
+    "10,000 words, 2,000 subwords]",
 )
 @click.option(
     "--min-count",
@@ -130,8 +131,12 @@ def _command(
     corpus = _corpus(texts, earlier, view, options)
     run = _run(corpus, earlier, view, options)
     view.announce(run, str(output), options["log"], resumed=options["resume"])
-    saved = _train(run, output, view, listener)
-    view.close(run, str(output) if saved else None)
+    try:
+        saved = _train(run, output, view, listener)
+    finally:
+        view.close()
+    if saved:
+        view.conclude(run, str(output))
     if not listener.received:
         return 0
     if not saved:
@@ -143,13 +148,14 @@ def _command(
 
 def _resume_command(texts: tuple[str, ...], output: Path, options: dict[str, Any]) -> str:
     """What to type to go on: the same text, read in the same way, into the same file."""
-    words = ["charlm", "train", *texts, "-o", str(output), "--resume"]
+    dashed = any(text.startswith("-") and text != "-" for text in texts)
+    words = ["charlm", "train", *([] if dashed else texts), "-o", str(output), "--resume"]
     for parameter in click.get_current_context().command.params:
         name = parameter.name or ""
         if name in READING and given(name):
             value = [] if options[name] is True else [str(options[name])]
             words += [parameter.opts[0], *value]
-    return shlex.join(words)
+    return shlex.join([*words, "--", *texts] if dashed else words)
 
 
 def _earlier(output: Path, options: dict[str, Any]) -> "Checkpoint | None":
@@ -240,10 +246,8 @@ def _run(
         return resume(earlier, corpus, machine, chosen, STARTED)
     machine = Machine.probe(options["device"], options["precision"], options["threads"])
     fields = {*TrainConfig.__dataclass_fields__, *ModelConfig.__dataclass_fields__}
+    fields -= {"precision", "threads", "per_line"}  # which the machine and the corpus bring
     chosen = {name: value for name, value in options.items() if name in fields}
-    chosen = {
-        name: chosen[name] for name in chosen if name not in ("precision", "threads", "per_line")
-    }
     return begin(corpus, machine, chosen, STARTED, earlier)
 
 
