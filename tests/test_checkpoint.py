@@ -14,7 +14,8 @@ from safetensors import safe_open
 from torture import malformed
 from torture.damage import refusals
 
-from charlm.checkpoint import Checkpoint, load, save
+from charlm import container
+from charlm.checkpoint import Checkpoint, check_vocabulary, load, save
 from charlm.config import CELLS, ModelConfig, TrainConfig
 from charlm.container import LONGEST_HEADER
 from charlm.errors import CheckpointError
@@ -105,6 +106,26 @@ def test_every_character_of_unicode_fits_the_header(tmp_path: Path) -> None:
     )
     assert load(tmp_path / "a.safetensors").tokenizer.size == tokenizer.size
     assert (tmp_path / "a.safetensors").stat().st_size < LONGEST_HEADER + 12 * tokenizer.size + 99
+
+
+def test_no_vocabulary_is_learned_that_a_checkpoint_has_no_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = random_checkpoint()
+    check_vocabulary(saved.tokenizer)
+    save(tmp_path / "a", saved)
+    monkeypatch.setattr(container, "LONGEST_HEADER", 2**20 + 100)
+    load(tmp_path / "a")
+    with pytest.raises(CheckpointError, match="too large for a checkpoint: a header of"):
+        check_vocabulary(saved.tokenizer)
+    monkeypatch.setattr(container, "LONGEST_HEADER", 2**10)
+    with pytest.raises(CheckpointError, match="not saved: a header of"):
+        save(tmp_path / "a", saved)
+    monkeypatch.undo()
+    load(tmp_path / "a")
+    monkeypatch.setattr(container, "MOST_VALUES", 99)
+    with pytest.raises(CheckpointError, match="not saved"):
+        save(tmp_path / "b", saved)
 
 
 # Saving

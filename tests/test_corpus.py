@@ -1,5 +1,6 @@
 """A text becomes tokens in order; the split takes the end, or every tenth line."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +146,12 @@ def test_a_pass_over_a_token_file_or_a_part_of_it_lets_its_memory_go() -> None:
         before = resident()
         assert sum(len(block) for _, block in blocks_of(part)) == len(part)
         assert resident() < before - size // 2
+
+
+def test_no_room_for_the_tokens_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with pytest.raises(TextError, match="temporary file: No space left on device; make room"):
+        corpus_of("abc" * 9)

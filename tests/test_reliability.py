@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -379,3 +380,15 @@ def test_texts_of_every_length_train_or_are_refused() -> None:
 
 def test_any_bytes_are_read_or_refused(tmp_path: Path) -> None:
     assert text.fuzzed(300, 1, tmp_path) == (300, [])
+
+
+def test_a_signal_that_was_ignored_stays_so() -> None:
+    from charlm.cli.signals import Listener
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Listener():
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) != signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

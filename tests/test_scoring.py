@@ -364,3 +364,14 @@ def test_a_power_of_ten_is_written_however_small() -> None:
         "1.0000e+0",
         "1.0000e-2000000",
     ]
+
+
+@pytest.mark.parametrize("logits", [1, 100, 10**6])
+def test_logits_may_come_a_few_at_a_time(logits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model()
+    ids = np.random.default_rng(1).integers(2, model.tokenizer.size, (9, 4))
+    engine = TorchEngine.of(model.checkpoint.model, model.checkpoint.weights)
+    expected, _ = model.engine.nats(ids[:-1], ids[1:], model.engine.initial_state(4))
+    monkeypatch.setattr("charlm.bulk.LOGITS", logits)
+    found, _ = engine.nats(ids[:-1], ids[1:], engine.initial_state(4))
+    assert found == pytest.approx(expected, abs=1e-4)

@@ -17,7 +17,7 @@ from charlm import planning, run, stepping, training, validation
 from charlm.config import CELLS
 from charlm.corpus import Corpus
 from charlm.devices import has_bfloat16
-from charlm.errors import TrainingError
+from charlm.errors import OptionError, TrainingError
 from charlm.inference import NumpyEngine
 from charlm.optimiser import AVERAGING, BETAS, FINAL_RATE, Optimiser, copies
 from charlm.run import Run
@@ -344,6 +344,21 @@ def test_at_least_one_step_is_made_however_short_the_time(
     finish(running)
     assert running.training.place["step"] == 1
     assert running.training.place["best_nats"] is not None
+    assert len(running.training.history) == 1
+    with pytest.raises(OptionError, match="complete"):
+        run.resume(running.checkpoint(), running.corpus, fixed_machine(), {})
+
+
+def test_a_run_by_minutes_that_is_complete_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    running = timed_run(clock, monkeypatch, 0.25, 0.1, minutes=0.1)
+    for progress in running.training.run():
+        if progress.valid_nats is not None:
+            clock.now += 0.5
+    with pytest.raises(OptionError, match="complete"):
+        run.resume(running.checkpoint(), running.corpus, fixed_machine(), {})
+    longer = run.resume(running.checkpoint(), running.corpus, fixed_machine(), {"minutes": 0.2})
+    assert not longer.complete
 
 
 def test_patience_ends_a_run_that_gets_no_better() -> None:

@@ -101,9 +101,14 @@ class View:
             self._log.close()
 
     def conclude(self, run: "Run", output: str) -> None:
-        """The last word: where the model was saved, and how good it is."""
+        """The last words: why it stopped early, where the model was saved, how good it is."""
         if self._quiet:
             return
+        if run.out_of_patience and run.training.fraction() < 1:
+            self.say(
+                f"stopped early, at {run.training.fraction():.0%} of the budget: "
+                f"{run.config.patience:,} validations were no better than the best (--patience)"
+            )
         best, figure = run.training.place["best_nats"], ""
         if best is not None:
             from charlm.scoring import FEW

@@ -54,3 +54,15 @@ def test_a_run_by_minutes_saves_when_its_share_allows_and_each_minute(
         keeper.keep(validated)
     assert saved == seconds
     assert seconds[-1] - seconds[-2] == SAVE_SECONDS
+
+
+def test_a_validation_alone_is_worth_a_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    run: Any = SimpleNamespace(
+        config=SimpleNamespace(minutes=None), training=SimpleNamespace(place={"step": 9})
+    )
+    keeper, saved = Keeper(run, Path("model"), print), list[Path]()
+    monkeypatch.setattr(keeper, "_save", saved.append)
+    assert not keeper.finish()
+    keeper.keep(validated=True)
+    assert keeper.finish()
+    assert len(saved) == 2

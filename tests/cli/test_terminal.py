@@ -184,6 +184,15 @@ def test_the_live_block_is_safe(screen: Screen) -> None:
         assert not screen.screen.cursor.hidden
 
 
+@pytest.mark.parametrize(("name", "live"), [("xterm", True), ("dumb", False)])
+@pytest.mark.usefixtures("screen")
+def test_a_terminal_that_cannot_draw_is_told_all(
+    monkeypatch: pytest.MonkeyPatch, name: str, live: bool
+) -> None:
+    monkeypatch.setenv("TERM", name)
+    assert terminal.LiveBlock().live is live
+
+
 @pytest.mark.parametrize("text", MARKUP)
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "symbol"])
 def test_markup_is_shown_as_it_is(way: str, text: str, screen: Screen) -> None:

@@ -262,6 +262,103 @@ def test_init_from_keeps_its_kind_of_tokens(charlm: Any, cat_file: Path) -> None
     )
 
 
+def test_no_file_of_a_folder_is_written_over(charlm: Any, cat_text: str) -> None:
+    Path("folder").mkdir()
+    kept = Path("folder/kept.txt")
+    kept.write_text(cat_text)
+    small = ("--force", "--steps", 2, *SMALL)
+    err = charlm("train", "folder", "-o", kept, *small, code=2).err
+    assert "-o folder/kept.txt is the text folder/kept.txt" in err
+    for log in (kept, "folder/log.jsonl"):
+        command = ("train", "folder", "-o", "a.safetensors", "--log", log)
+        assert f"--log {log} " in charlm(*command, *small, code=2).err
+    assert kept.read_text() == cat_text
+
+
+def test_a_folder_is_read_again_with_its_checkpoint_in_it(charlm: Any, cat_text: str) -> None:
+    Path("cats.txt").write_text(cat_text)
+    charlm("train", ".", "-o", "in.safetensors", "--steps", 2, *SMALL)
+    ran = charlm("train", ".", "-o", "in.safetensors", "--resume", "--steps", 4, *SMALL[-2:])
+    assert "checkpoints left out: 1" in ran.err
+    assert "saved in.safetensors" in ran.err
+
+
+@pytest.mark.parametrize("option", ["-o", "--log"])
+def test_the_name_of_stdout_is_no_file(charlm: Any, cat_file: Path, option: str) -> None:
+    other = () if option == "-o" else ("-o", "a.safetensors")
+    err = charlm("train", cat_file, option, "-", *other, "--steps", 2, *SMALL, code=2).err
+    assert f"{option} -: give a file's name" in err
+    assert not Path("-").exists()
+
+
+def test_a_log_goes_on_behind_what_the_run_goes_on_from(charlm: Any, cat_file: Path) -> None:
+    command = ("train", cat_file, "-o", "a.safetensors", "--log", "log", *SMALL[-2:])
+    charlm(*command, "--steps", 3, *SMALL[:-2])
+    log = Path("log")
+    whole = log.read_text()
+    record = json.loads(whole.splitlines()[-1])
+    log.write_text(whole + json.dumps(record | {"step": 9}) + '\n{"step": 10, "se')
+    charlm(*command, "--resume", "--steps", 6)
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert log.read_text().startswith(whole)
+    assert steps == sorted(steps)
+    assert steps[-1] == 6
+    log.write_text("mine\n")
+    assert "log: line 1 is no record" in charlm(*command, "--resume", "--steps", 8, code=1).err
+    assert log.read_text() == "mine\n"
+
+
+def test_an_error_leaves_the_terminal_as_it_was(
+    charlm: Any, cat_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+    monkeypatch.setattr("charlm.cli.terminal.LiveBlock.close", lambda self: closed.append(self))
+    monkeypatch.setattr("charlm.cli.saving.Keeper.finish", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        charlm("train", cat_file, "-o", "a.safetensors", "--steps", 2, *SMALL)
+    assert len(closed) == 1
+
+
+def test_why_a_run_stopped_early_is_said(charlm: Any, cat_file: Path) -> None:
+    still = ("--learning-rate", 1e-12, "--weight-decay", 0, "--patience", 2)
+    err = charlm("train", cat_file, "-o", "a.safetensors", "--steps", 60, *still, *SMALL).err
+    assert "stopped early, at " in err
+    assert "2 validations were no better than the best (--patience)" in err
+
+
+def test_how_to_go_on_with_a_text_that_looks_like_an_option(
+    charlm: Any, cat_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("-cats.txt").write_text(cat_text)
+
+    def stopped(*arguments: Any) -> bool:
+        arguments[-1].received = 2  # the listener's
+        return True
+
+    monkeypatch.setattr("charlm.cli.train._train", stopped)
+    command = ("train", "-o", "a.safetensors", "--steps", 9, *SMALL, "--", "-cats.txt")
+    err = charlm(*command, code=130).err
+    assert "charlm train -o a.safetensors --resume --threads 1 -- -cats.txt" in err
+
+
+def test_a_narrow_terminal_is_drawn_on(cat_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from conftest import corpus_of
+
+    from charlm.cli.progress import View
+    from charlm.planning import Machine
+    from charlm.run import begin
+
+    corpus = corpus_of(cat_file.read_text(encoding="utf-8"))
+    chosen = {"steps": 3, "hidden_size": 8, "batch_size": 4, "bptt": 16}
+    run = begin(corpus, Machine("cpu", "float32", 1, 1e11), chosen)
+    view = View(quiet=False)
+    view._valid = [2.0, 1.0, 1.5]
+    *_, progress = run.training.run()
+    for columns in range(1, 90):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert view._lines(run, progress)
+
+
 def test_a_folder_that_is_missing_is_known_before_training(charlm: Any, cat_file: Path) -> None:
     ran = charlm("train", cat_file, "-o", "nowhere/m.safetensors", "--steps", 2, code=2)
     assert "nowhere" in ran.err
