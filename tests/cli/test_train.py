@@ -321,7 +321,7 @@ def test_an_error_leaves_the_terminal_as_it_was(
 
 def test_why_a_run_stopped_early_is_said(charlm: Any, cat_file: Path) -> None:
     still = ("--learning-rate", 1e-12, "--weight-decay", 0, "--patience", 2)
-    err = charlm("train", cat_file, "-o", "a.safetensors", "--steps", 60, *still, *SMALL).err
+    err = charlm("train", cat_file, "-o", "a.safetensors", "--steps", 1000, *still, *SMALL).err
     assert "stopped early, at " in err
     assert "2 validations were no better than the best (--patience)" in err
 
