@@ -17,6 +17,7 @@ import numpy.typing as npt
 from charlm.corpus import Tokens, places_of
 from charlm.inference import Array, Engine, Ids, State, ln_softmax
 from charlm.sequences import WINDOW, sequence_nats, state_after
+from charlm.threads import threads_for
 from charlm.tokenizers import EOS, UNK, Tokenizer
 
 TIE = 1e-5  # nats: what rounding alone may make of two equal probabilities
@@ -130,7 +131,8 @@ def score(
     encoded = [tokenizer.encode(text).astype(np.intp) for text in different]
     end = np.full(int(eos), EOS)
     sequences = [np.concatenate([[last], tokens, end]) for tokens in encoded]
-    nats = sequence_nats(engine, sequences, state_after(engine, np.array(context)))
+    with threads_for(engine.config.parameters):
+        nats = sequence_nats(engine, sequences, state_after(engine, np.array(context)))
     scores = map(partial(_score, eos), different, encoded, nats)
     found = dict(zip(different, scores, strict=True))
     return [found[text] for text in texts]
@@ -168,14 +170,15 @@ def evaluate(engine: Engine, tokens: Tokens, streams: int = 1, watch: Watch | No
     )
     total = unseen_total = 0.0
     unseen = done = 0
-    for nats, targets in parts:
-        exact = -nats.astype(np.float64)
-        total += float(exact.sum())
-        unseen += int((targets == UNK).sum())
-        unseen_total += float(exact[targets == UNK].sum())
-        done += len(targets)
-        if watch:
-            watch(done / tokens.events)
+    with threads_for(engine.config.parameters):
+        for nats, targets in parts:
+            exact = -nats.astype(np.float64)
+            total += float(exact.sum())
+            unseen += int((targets == UNK).sum())
+            unseen_total += float(exact[targets == UNK].sum())
+            done += len(targets)
+            if watch:
+                watch(done / tokens.events)
     return Score(
         log_probability=total,
         tokens=tokens.events,

@@ -22,6 +22,7 @@ FLOORS = {
     "config": 0,
     "figures": 0,
     "memory": 0,
+    "threads": 0,
     "devices": 1,
     "sources": 1,
     "text": 1,

@@ -218,8 +218,11 @@ def _texts(model: "Model", prompt: str, numbers: range, options: dict[str, Any])
     import numpy as np
 
     from charlm.sampling import until
+    from charlm.threads import threads_for
 
-    columns = np.array(list(_tokens(model, prompt, numbers, options))).reshape(-1, len(numbers)).T
+    with threads_for(model.checkpoint.model.parameters):
+        tokens = np.array(list(_tokens(model, prompt, numbers, options)))
+    columns = tokens.reshape(-1, len(numbers)).T
     pieces = (_pieces(model, prompt, column) for column in columns)
     return [prompt + "".join(until(text, options["stop"])) for text in pieces]
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from charlm.cli.terminal import Waiting
+from charlm.threads import threads_for
 
 if TYPE_CHECKING:
     from charlm.inference import Array, Choice, Engine, Exact, Ids, State
@@ -45,5 +46,5 @@ class Watched:
 @contextmanager
 def reading(engine: "Engine", tokens: int, task: str = "reading") -> "Iterator[Engine]":
     """The engine, watched: on a terminal a line on stderr says how far it is, until the end."""
-    with Waiting(task) as waiting:
+    with threads_for(engine.config.parameters), Waiting(task) as waiting:
         yield Watched(engine, tokens, waiting.tell)
