@@ -247,7 +247,7 @@ class Model:
         if self.per_line and streams > 1 and not adapt:
             raise OptionError(
                 f"--streams {streams}: a per-line model reads many lines side by side as it is; "
-                "leave it away"
+                "leave it out"
             )
         text = text_of(text) if isinstance(text, str) else text
         documents = [(document.chunks(), document.characters) for document in text.documents]

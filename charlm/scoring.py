@@ -105,12 +105,16 @@ def together(scores: Sequence[Score]) -> Score:
 
 @dataclasses.dataclass(frozen=True)
 class TokenScore:
-    """One token of a text: how it is written, −ln P given what came before, and its rank from 1."""
+    """One token of a text: how it is written, −ln P given what came before, and its rank from 1.
+
+    unseen: of <UNK>, the character or word of the text that it stands for.
+    """
 
     token: int
     piece: str
     nats: float
     rank: int
+    unseen: str = ""
 
 
 def score(
@@ -257,12 +261,14 @@ def score_tokens(
     tokens = np.concatenate([tokenizer.encode(text).astype(np.intp), np.full(int(eos), EOS)])
     ids = np.concatenate([[EOS], context, tokens])
     rows = list(_log_probabilities(engine, ids))[len(context) :]
+    unseen = (piece for _, piece in tokenizer.unseen(text))
     return [
         TokenScore(
             int(token),
             tokenizer.piece(int(token)),
             -float(row[token]),
             1 + int((row > row[token]).sum()),
+            next(unseen, "") if token == UNK else "",
         )
         for token, row in zip(tokens, rows, strict=True)
     ]

@@ -19,6 +19,7 @@ from functools import partial
 from typing import BinaryIO
 
 from charlm.errors import OptionError, TextError
+from charlm.foreign import FIRST_BYTES, look_of
 
 BLOCK = 2**20  # bytes read at a time
 
@@ -219,6 +220,9 @@ def _faults_of(name: str) -> Iterator[None]:
 def _fault(
     name: str, codec: str, error: UnicodeDecodeError, offset: int, *, cut: bool
 ) -> TextError:
+    kind = look_of(error.object[:FIRST_BYTES]) if offset == error.start else ""
+    if kind and not kind.startswith(("a text", "an unknown")):
+        return TextError(f"{name} is no text but {kind}")
     bad = error.object[error.start : error.end]
     where = f"{' '.join(f'0x{byte:02X}' for byte in bad)} at byte {offset}, {error.reason}"
     guess = f"try --encoding {_guess(error.object, bad[0], offset)}"

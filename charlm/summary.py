@@ -19,7 +19,7 @@ def summary(checkpoint: Checkpoint) -> list[tuple[str, str]]:
             f"{model.parameters:,} parameters",
         ),
         ("tokenizer", f"{checkpoint.tokenizer.kind}, {checkpoint.tokenizer.size:,} tokens"),
-        ("sequences", "each line is one" if model.per_line else "the whole text is one"),
+        ("sequences", "each line is one" if model.per_line else "each file is one"),
         (
             "corpus",
             f"{corpus['name']}, {corpus['train_characters']:,} characters to train on, "

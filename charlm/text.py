@@ -16,7 +16,7 @@ from charlm.errors import TextError
 from charlm.sources import Source, check_encoding, checkpoints_in, sources_of, string_source
 
 CHUNK = 2**20  # characters of a piece
-KEPT_CR = "lines end with CR LF, the CR is kept"
+KEPT_CR = "lines end with CR LF, the CR is kept (tr -d '\\r' takes it out)"
 
 
 @dataclass

@@ -471,3 +471,12 @@ def test_a_checkpoint_is_no_text(cat_path: Path) -> None:
     for encoding in ("utf-8", "latin-1"):
         with pytest.raises(TextError, match="is a checkpoint"):
             open_text([cat_path], encoding)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b"\x7fELF\x02\x01\0\0\xff", "a program"), (b"\x89PNG\r\n\x1a\n\0", "a PNG picture")],
+)
+def test_what_is_no_text_is_named(content: bytes, kind: str, tmp_path: Path) -> None:
+    with pytest.raises(TextError, match=f"is no text but {kind}"):
+        open_text([written(tmp_path, content)])

@@ -7,6 +7,7 @@ import click
 from charlm.cli.options import checkpoint_argument, device_option, encoding_option, json_option
 
 if TYPE_CHECKING:
+    from charlm.api import Model
     from charlm.scoring import Score
     from charlm.text import Text
 
@@ -67,8 +68,14 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
             text, watch=lambda share: waiting.tell(done + share * (1 - done)), **how
         )
     simpler = baselines(text, model.per_line)
+    if learned := _learned(model, text, score):
+        terminal.notice(
+            f"{text.name} is what this model was trained on, which flatters the figure; a text "
+            "that it has not seen tells more"
+        )
     if options["as_json"]:
-        record = score.to_json() | {"streams": streams, "baselines": simpler}
+        about = {"streams": streams, "trained_on_it": learned, "baselines": simpler}
+        record = score.to_json() | about
         terminal.write_json(record | ({"adapted": adapted.to_json()} if adapted else {}))
         return
     how_read = _how(text, parts_of(score.tokens, streams), model.per_line)
@@ -82,6 +89,15 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
         [[name, f"{bits:.4f}"] for name, bits in rows],
         right=[1],
     )
+
+
+def _learned(model: "Model", text: "Text", score: "Score") -> bool:
+    """Whether the model was trained on this text, or on all but the part it was validated on."""
+    from charlm.extras.origin import origin_in
+
+    known = model.checkpoint.corpus
+    sizes = known["train_characters"], known["train_characters"] + known["valid_characters"]
+    return score.characters in sizes and origin_in(text, model.checkpoint).same
 
 
 def _how(text: "Text", parts: int, per_line: bool) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SAMPLE_LENGTH = 69
 PLAIN_SECONDS = 10.0
+SURVEYED, FEW_LINES, SHORT_LINE = 2**20, 100, 16  # tokens; lines; characters of a line
 
 
 class View:
@@ -61,6 +62,11 @@ class View:
             self.say(
                 "the text is small for this model: it will learn it by heart; a longer text or a "
                 "smaller --hidden-size helps"
+            )
+        if length := _short_lines(run):
+            self.say(
+                f"its lines are short ({length:.0f} characters): --per-line makes each a sequence "
+                "of its own, as suits names and words"
             )
 
     def show(self, run: "Run", progress: "Progress") -> None:
@@ -116,7 +122,7 @@ class View:
             figure = f", {best * run.bits_per_character:.4f} bits per character in validation"
             unseen = run.corpus.valid.unseen / max(1, run.corpus.valid.events)
             if unseen > FEW:
-                figure += f", of whose tokens {unseen:.1%} are <UNK> and spell nothing"
+                figure += f"; {unseen:.1%} of its tokens the model never saw, and <UNK> spells none"
         self.say(f"saved {output}{figure}")
 
     def _lines(self, run: "Run", progress: "Progress") -> list["Spans"]:
@@ -191,8 +197,7 @@ def _plan_lines(run: "Run", output: str, resumed: bool) -> list[tuple[str, str]]
         ),
         (
             "tokens",
-            f"{tokenizer.kind}, {tokenizer.size:,} of them; "
-            f"{'each line is a sequence' if model.per_line else 'the text is one long sequence'}",
+            f"{tokenizer.kind}, {tokenizer.size:,} of them; {_sequences(run)}",
         ),
         (
             "model",
@@ -209,15 +214,39 @@ def _plan_lines(run: "Run", output: str, resumed: bool) -> list[tuple[str, str]]
     ]
 
 
+def _short_lines(run: "Run") -> float:
+    """The characters of a line in the mean, where they are few and a whole text is learned."""
+    from charlm.tokenizers import UNK
+
+    train, newline = run.corpus.train, run.corpus.tokenizer.newline
+    if run.model.per_line or newline == UNK:
+        return 0.0
+    lines = int((train.ids[:SURVEYED] == newline).sum())
+    mean = min(SURVEYED, train.events) / max(1, lines) / run.about["tokens_per_character"]
+    return mean - 1 if lines >= FEW_LINES and mean - 1 < SHORT_LINE else 0.0
+
+
+def _sequences(run: "Run") -> str:
+    if run.model.per_line:
+        return "each line is a sequence"
+    several = run.corpus.train.sequences > 1
+    return "each file is a sequence" if several else "the text is one long sequence"
+
+
 def _budget(run: "Run", resumed: bool) -> str:
     """How long, and how often over the text, by which sizes, dropout and decay are chosen."""
     config, expected = run.config, duration(run.expected_seconds)
     if config.epochs is not None:
         return f"{config.epochs:g} passes over the text, about {expected}"
-    passes = f"about {run.expected_passes:.2g} passes over the text"
+    passes = f"about {_short(run.expected_passes)} passes over the text"
     if config.steps is not None:
         return f"{config.steps:,} steps, about {expected}, {passes}"
     return f"{expected} from the start of the {'first ' * resumed}command, {passes}"
+
+
+def _short(number: float) -> str:
+    """Two digits, and no powers of ten: 0.015, 3.4, 240, 24,000."""
+    return f"{float(f'{number:.2g}'):,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _record(run: "Run", progress: "Progress") -> dict[str, Any]:

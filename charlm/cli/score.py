@@ -14,7 +14,7 @@ from charlm.cli.belonging import refuse
 from charlm.cli.files import looks_like_a_file
 from charlm.cli.options import checkpoint_argument, encoding_option, json_option
 from charlm.cli.sentences import Sentence, lines_of_file
-from charlm.cli.token_table import records, show
+from charlm.cli.token_table import records, show, write_rows
 from charlm.errors import OptionError, VocabularyError
 from charlm.figures import on_one_line
 
@@ -59,7 +59,9 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
 
     Each starts from the zero state after <EOS>, or after --given. Two or more also show which is
     likelier and by how much. The lines of a file come one a line: number, ln P, P, bits per
-    character, perplexity, tokens, unseen tokens and text, between tabs where they go into a pipe.
+    character, perplexity, tokens, unseen tokens and text, between tabs where they go into a pipe;
+    there --per-token gives a line a token: the line's number, token, ln P, bits, rank and, of
+    <UNK>, what it stands for. --json is an object a line.
 
     \b
     Example:
@@ -75,7 +77,7 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
             ["per_token", "sort", "eos"], "belongs to scores, not to --next: give one of the two"
         )
     if options["per_token"]:
-        refuse(["sort"], "ranks sentences by their scores, not --per-token; leave it away")
+        refuse(["sort"], "ranks sentences by their scores, not --per-token; leave it out")
     model = load(checkpoint)
     for text in filter(looks_like_a_file, sentences):
         terminal.notice(f"{text} is scored as a sentence itself; for the lines of a file give -f")
@@ -261,6 +263,9 @@ def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[st
             nats = sum(token.nats for token in tokens)
             heading = f"{len(tokens):,} tokens, {nats / math.log(2):.3f} bits, ln P {-nats:.3f}"
             sums = {"log_probability": -nats}
+        if options["path"] and not ask_next and not options["as_json"] and not sys.stdout.isatty():
+            write_rows(number + 1, tokens)
+            continue
         if options["as_json"]:
             each = {"next" if ask_next else "tokens": records(tokens)}
             terminal.write_json({"text": sentence.text} | sums | each)

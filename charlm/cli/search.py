@@ -41,8 +41,8 @@ def _check(options: dict[str, Any]) -> None:
     """Raises OptionError at options that mean nothing to a search."""
     if not options["beam"]:
         raise OptionError("--length-penalty belongs to --beam K")
-    refuse(DRAWING, "means nothing to --beam, which draws nothing; leave it away")
-    refuse(COMPARING, "means nothing to --beam, which gives each text once; leave it away")
+    refuse(DRAWING, "means nothing to --beam, which draws nothing; leave it out")
+    refuse(COMPARING, "means nothing to --beam, which gives each text once; leave it out")
 
 
 def _text(model: "Model", prompt: str, one: "Found") -> str:

@@ -35,7 +35,11 @@ class Origin:
 
 def origin_of(path: str | os.PathLike[str], checkpoint: Checkpoint, encoding: str) -> Origin:
     """The corpus in this file; raises TextError if it cannot be read."""
-    text = open_text([path], encoding)
+    return origin_in(open_text([path], encoding), checkpoint)
+
+
+def origin_in(text: Text, checkpoint: Checkpoint) -> Origin:
+    """Whether this text is the corpus."""
     known, per_line = checkpoint.corpus, checkpoint.model.per_line
     digest, held = known["digest"], known["valid_characters"]
     documents = [text.filled_lines()] if per_line else [one.chunks() for one in text.documents]

@@ -142,6 +142,22 @@ def test_only_parts_that_are_made_are_named(
     assert "in up to 5 parts" in charlm("eval", cat_path, part, short, "--streams", 8).out
 
 
+def test_a_text_that_was_learned_is_said(
+    charlm: Any, cat_path: Path, cat_file: Path, cat_text: str, tmp_path: Path
+) -> None:
+    learned = charlm("eval", cat_path, cat_file)
+    assert "is what this model was trained on" in learned.err
+    assert evaluated(charlm, cat_path, cat_file)["trained_on_it"] is True
+    other = tmp_path / "other.txt"
+    other.write_text(cat_text.replace("cat", "tac"), encoding="utf-8")
+    assert "trained on" not in charlm("eval", cat_path, other).err
+    assert evaluated(charlm, cat_path, other)["trained_on_it"] is False
+
+
+def test_lines_that_were_learned_are_said(charlm: Any, name_path: Path, names_file: Path) -> None:
+    assert "is what this model was trained on" in charlm("eval", name_path, names_file).err
+
+
 def test_lines_are_not_read_as_streams(charlm: Any, name_path: Path, names_file: Path) -> None:
     ran = charlm("eval", name_path, names_file, "--streams", 4, code=2)
     assert ran.err.startswith("charlm: --streams 4: a per-line model reads many lines side by side")
@@ -154,7 +170,7 @@ def test_adapting_is_shown_beside_the_static_figure(
     record = evaluated(charlm, cat_path, part, "--adapt")
     adapted = record.pop("adapted")
     assert record == static
-    assert adapted.keys() == static.keys() - {"streams", "baselines"}
+    assert adapted.keys() == static.keys() - {"streams", "trained_on_it", "baselines"}
     lines = charlm("eval", cat_path, part, "--adapt").out.splitlines()
     shown = [line.rsplit(maxsplit=1) for line in lines if line.startswith("this model")]
     assert shown == [

@@ -49,10 +49,8 @@ def test_python_in_the_readme_runs(tmp_path: Path) -> None:
 
     from charlm.checkpoint import save
 
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "corpora/cats").mkdir(parents=True)
-    (tmp_path / "corpora/cats/cats.txt").write_text("The cat was full.\n" * 30, encoding="utf-8")
-    save(tmp_path / "checkpoints/cats.safetensors", random_checkpoint())
+    (tmp_path / "cats.txt").write_text("The cat was full.\n" * 30, encoding="utf-8")
+    save(tmp_path / "cats.safetensors", random_checkpoint())
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     subprocess.run([sys.executable, "-c", "\n".join(blocks)], cwd=tmp_path, check=True)

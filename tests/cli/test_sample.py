@@ -164,6 +164,12 @@ def test_a_prompt_makes_nothing_new(
     assert ran.err.startswith("only 0 of 1 after 20 tries")
 
 
+def test_a_stop_that_is_never_written_is_said(charlm: Any, cat_path: Path) -> None:
+    err = charlm("sample", cat_path, "--stop", "\\n\\n", "--length", 3, "--seed", 1).err
+    assert err.startswith("--stop: this model never writes '\\\\'; for a line's end give $'\\n'")
+    assert not charlm("sample", cat_path, "--stop", ".\n", "--length", 3, "--seed", 1).err
+
+
 def test_unique_gives_up_after_many_tries_and_says_so(charlm: Any, name_path: Path) -> None:
     ran = charlm("sample", name_path, "--temperature", 0, "--count", 3, "--unique")
     assert len(ran.out.splitlines()) == 1

@@ -171,8 +171,8 @@ def test_sentences_are_sorted_too(charlm: Any, name_path: Path) -> None:
 def test_tokens_of_the_lines_of_a_file(charlm: Any, name_path: Path) -> None:
     out = charlm("score", name_path, "-f", "-", "--per-token", "--json", input="Anna\nTom\n").out
     assert [record["text"] for record in records(out)] == ["Anna", "Tom"]
-    shown = charlm("score", name_path, "-f", "-", "--per-token", input="Anna\nTom\n").out
-    assert "\n\n<stdin>, line 2: " in shown
+    shown = charlm("score", name_path, "Anna", "Tom", "--per-token").out
+    assert '\n\n"Tom": ' in shown
 
 
 def test_of_equal_sentences_none_is_the_likeliest(charlm: Any, name_path: Path) -> None:
@@ -208,6 +208,22 @@ def test_lines_of_a_folder_are_named_by_their_file(
         f"{tmp_path / 'a'}, line 1: longer"
         in charlm("score", name_path, "-f", tmp_path, code=1).err
     )
+
+
+def test_tokens_of_lines_are_rows_in_a_pipe(charlm: Any, tmp_path: Path) -> None:
+    save(tmp_path / "words", random_checkpoint(tokenizer="words"))
+    options = ("-f", "-", "--per-token")
+    out = charlm("score", tmp_path / "words", *options, input="The cat zzz\nwas\n").out
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert {len(row) for row in rows} == {6}
+    assert [row[0] for row in rows] == ["1", "1", "1", "2"]
+    (unseen,) = [row for row in rows if row[-1]]
+    assert (unseen[1], unseen[-1]) == ("<UNK>", "zzz")
+    lines = records(charlm("score", tmp_path / "words", *options, "--json", input="The zzz\n").out)
+    assert [token["unseen"] for token in lines[0]["tokens"]][-1] == "zzz"
+    whole = records(charlm("score", tmp_path / "words", "The cat zzz", "--json").out)[0]
+    figures = [float(row[2]) for row in rows if row[0] == "1"]
+    assert sum(figures) == pytest.approx(whole["log_probability"], abs=1e-3)
 
 
 def test_line_faults_name_the_line(charlm: Any, name_path: Path) -> None:

@@ -359,6 +359,22 @@ def test_a_narrow_terminal_is_drawn_on(cat_file: Path, monkeypatch: pytest.Monke
         assert view._lines(run, progress)
 
 
+def test_short_lines_are_said_unless_they_are_sequences(
+    charlm: Any, names_file: Path, cat_file: Path
+) -> None:
+    options = ("-o", "a.safetensors", "--force", "--steps", 2, *SMALL)
+    assert "--per-line makes each a sequence" in charlm("train", names_file, *options).err
+    assert "its lines are short" not in charlm("train", names_file, "--per-line", *options).err
+    assert "its lines are short" not in charlm("train", cat_file, *options).err
+
+
+def test_files_are_sequences_of_their_own(charlm: Any, cat_file: Path, cat_text: str) -> None:
+    options = ("-o", "a.safetensors", "--force", "--steps", 2, *SMALL)
+    assert "the text is one long sequence" in charlm("train", cat_file, *options).err
+    Path("more.txt").write_text(cat_text, encoding="utf-8")
+    assert "each file is a sequence" in charlm("train", cat_file, "more.txt", *options).err
+
+
 def test_a_folder_that_is_missing_is_known_before_training(charlm: Any, cat_file: Path) -> None:
     ran = charlm("train", cat_file, "-o", "nowhere/m.safetensors", "--steps", 2, code=2)
     assert "nowhere" in ran.err
