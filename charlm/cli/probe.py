@@ -203,33 +203,37 @@ def _curve(measured: Sequence[list["Measured"]], group: str) -> None:
     if len(curves[0]) < 2:
         return
     shares = [[accuracy.share for _, _, accuracy in curve] for curve in curves]
+    figures = [[_with_interval(accuracy) for _, _, accuracy in curve] for curve in curves]
+    beside = len("distance  ") + sum(max(map(len, column)) + 2 for column in figures)
+    across = terminal.room(ACROSS, beside, len("0 % 50 % 100 %"))
     rows = []
     for k, (first, last, _) in enumerate(curves[0]):
         distance = f"{first}" if first == last else f"{first}–{last}"
         points = [curve[k] for curve in shares]
-        intervals = [curve[k][2].interval for curve in curves]
-        figures = [
-            f"{100 * share:.0f} ({100 * low:.0f}–{100 * high:.0f})"
-            for share, (low, high) in zip(points, intervals, strict=True)
-        ]
-        rows.append([distance, _row(points), *figures])
+        rows.append([distance, _row(points, across), *(column[k] for column in figures)])
     terminal.write(f"\n{group or 'all'}: right by distance in characters, in % (95 % interval)\n\n")
-    terminal.table(["distance", _axis(), *MARKS[: len(curves)]], rows, right=[0])
+    titles = ["distance", _axis(across), *MARKS[: len(curves)]]
+    terminal.table(titles, rows, right=[0], whole=range(1, len(titles)))
+
+
+def _with_interval(accuracy: "Accuracy") -> str:
+    low, high = accuracy.interval
+    return f"{100 * accuracy.share:.0f} ({100 * low:.0f}–{100 * high:.0f})"
 
 
 MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-ACROSS = 31  # of a curve's picture: 0 to 100 %
+ACROSS = 31  # of a curve's picture, where there is room: 0 to 100 %
 
 
-def _axis() -> str:
-    return "0 %" + "50 %".center(ACROSS - 8) + "100 %"
+def _axis(across: int = ACROSS) -> str:
+    return "0 %" + "50 %".center(across - 8) + "100 %"
 
 
-def _row(shares: Sequence[float]) -> str:
+def _row(shares: Sequence[float], across: int = ACROSS) -> str:
     """Each checkpoint's letter at its share, * for several; the line in the middle is chance."""
-    row = [" "] * ACROSS
-    row[ACROSS // 2] = "┊"
+    row = [" "] * across
+    row[across // 2] = "┊"
     for mark, share in zip(MARKS, shares, strict=False):
-        at = round(share * (ACROSS - 1))
+        at = round(share * (across - 1))
         row[at] = mark if row[at] in " ┊" else "*"
     return "".join(row)

@@ -11,7 +11,8 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from charlm.figures import bar, duration, on_one_line
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 REDRAWN = 0.1  # seconds between two drawings of a line that changes
 NAME = "cyan"  # the style of labels; figures keep the terminal's own colour
+FOLDED = 12  # columns of a text in a table, at least, that goes on in the next line
 
 
 def visible(text: str) -> str:
@@ -122,16 +124,30 @@ def console(stream: TextIO | None = None) -> "Console":
     )
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
+def room(most: int, taken: int, least: int = 1) -> int:
+    """How many columns a picture has: `most`, or what is left beside `taken` on a terminal."""
+    if not sys.stdout.isatty():
+        return most
+    return max(least, min(most, shutil.get_terminal_size().columns - taken))
+
+
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    right: Iterable[int] = (),
+    whole: Iterable[int] = (),
+) -> None:
     """A plain table on stdout; columns in `right` (by number) are aligned to the right.
 
-    Where the terminal is too narrow the last column goes on in the next line.
+    Where the terminal is too narrow, titles and the cells of columns that are neither in `right`
+    nor in `whole` go on in the next line; where that is not enough the table is wider than it.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    numbers, last = set(right), len(columns) - 1
+    numbers = set(right)
+    cells = [[visible(cell) for cell in row] for row in rows]
     shown = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -140,16 +156,37 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable
         header_style=NAME,
         border_style="dim",
     )
-    for number, column in enumerate(columns):
-        shown.add_column(
-            column,
-            justify="right" if number in numbers else "left",
-            no_wrap=number < last or number in numbers,
-            overflow="fold",
-        )
-    for row in rows:
-        shown.add_row(*(Text(visible(cell)) for cell in row))
-    _print_trimmed(shown, sys.stdout)
+    widths = _widths(columns, cells, numbers.union(whole), console().width - _between(columns))
+    for number, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        justify: Literal["left", "right"] = "right" if number in numbers else "left"
+        shown.add_column(column, justify=justify, width=width, overflow="fold")
+    for row in cells:
+        shown.add_row(*map(Text, row))
+    _print_trimmed(shown, sys.stdout, sum(widths) + _between(columns))
+
+
+def _between(columns: Sequence[str]) -> int:
+    return 2 * (len(columns) - 1)  # columns of the terminal, between those of a table
+
+
+def _widths(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], whole: AbstractSet[int], space: int
+) -> list[int]:
+    """Of each column: what it needs, the widest narrowed first, as far as they can be."""
+    widths, least = [], []
+    for number, title in enumerate(titles):
+        needed = max((_wide(row[number]) for row in rows), default=0)
+        longest = max(map(columns_of, title.split()), default=0)
+        widths.append(max(needed, columns_of(title)))
+        least.append(max(needed if number in whole else min(needed, FOLDED), longest))
+    widths = [max(low, min(width, space)) for low, width in zip(least, widths, strict=True)]
+    while sum(widths) > space and (wide := [k for k, w in enumerate(widths) if w > least[k]]):
+        widths[max(wide, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _wide(cell: str) -> int:
+    return max(map(columns_of, cell.split("\n")))
 
 
 def pairs(rows: Iterable[tuple[str, str]], stream: TextIO | None = None) -> None:
@@ -165,9 +202,10 @@ def pairs(rows: Iterable[tuple[str, str]], stream: TextIO | None = None) -> None
     _print_trimmed(shown, stream or sys.stdout)
 
 
-def _print_trimmed(table: Any, stream: TextIO) -> None:
-    """Prints without the spaces that rich puts at the ends of lines."""
+def _print_trimmed(table: Any, stream: TextIO, least: int = 0) -> None:
+    """Prints, at least so wide, without the spaces that rich puts at the ends of lines."""
     to = console(stream)
+    to.width = max(to.width, least)
     with to.capture() as captured:
         to.print(table)
     lines = captured.get().split("\n")

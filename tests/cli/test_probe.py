@@ -98,11 +98,12 @@ def test_several_models_share_a_curve(
 
 
 def test_letters_of_one_place_become_a_star() -> None:
-    from charlm.cli.probe import ACROSS, _row
+    from charlm.cli.probe import ACROSS, _axis, _row
 
     assert _row([0.5])[ACROSS // 2] == "A"
     assert _row([1.0, 1.0, 0.0]) == "C" + _row([])[1:-1] + "*"
     assert len(_row([0.1, 0.9])) == ACROSS
+    assert [len(_axis(15)), _row([1.0], 15)] == [15, " " * 7 + "┊" + " " * 6 + "A"]
 
 
 def test_normalising_divides_by_the_characters(

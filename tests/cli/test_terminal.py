@@ -200,6 +200,42 @@ def test_markup_is_shown_as_it_is(way: str, text: str, screen: Screen) -> None:
     assert text in screen.text()
 
 
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 120])
+def test_a_figure_of_a_table_is_whole_on_every_terminal(
+    monkeypatch: pytest.MonkeyPatch, screen: Screen, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    texts = ["a name of many words that folds", "日本語の名前はここで次の行に続く", ""]
+    figures = ["0.7358", "9.43e-05", "100 (98–100)"]
+    rows = [[text, *figures] for text in texts]
+    terminal.table(["name", "P", "bits per character", "A"], rows, right=[1, 2], whole=[3])
+    shown = screen.text()
+    assert all(shown.count(figure) == 3 for figure in figures)
+    assert all(word in shown for word in ("bits", "per", "character", *texts[0].split()))
+    assert set(texts[1]) <= set(shown)
+    if columns >= 12 + 6 + 9 + 12 + 6:  # the least: a name, three figures, what is between
+        assert max(map(terminal.columns_of, shown.splitlines())) <= columns
+
+
+def test_a_table_is_no_narrower_than_it_must_be(
+    monkeypatch: pytest.MonkeyPatch, screen: Screen
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    terminal.table(["word", "much longer"], [["x" * 30, "ten"], ["y", "z" * 9]], right=[1])
+    header, rule, first, second, third = screen.text().splitlines()
+    assert (header, rule) == (f"word{' ' * 15}much longer", "─" * 30)
+    assert (first, second) == (f"{'x' * 17}{' ' * 10}ten", "x" * 13)
+    assert third == f"y{' ' * 20}{'z' * 9}"
+
+
+@pytest.mark.usefixtures("screen")
+def test_a_picture_takes_what_its_labels_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert [terminal.room(30, 5), terminal.room(30, 15), terminal.room(30, 39, 9)] == [30, 25, 9]
+    monkeypatch.setattr(terminal, "sys", SimpleNamespace(stdout=io.StringIO()))
+    assert terminal.room(30, 39, 9) == 30
+
+
 def test_what_is_readable_stays_as_it_is() -> None:
     for text in ("Größe", "naïve e\u0301", "日本語", "עברית", "a\u00a0b", "x\ty\nz", "😀", "𝒳"):
         assert terminal.visible(text) == text
