@@ -88,7 +88,10 @@ def save_picture(figure: "Figure", output: Path) -> None:
     terminal.notice(f"saved {output}")
 
 
-def short_names(checkpoints: Sequence[str]) -> list[str]:
-    """The files' names without their ends, or the whole paths where two names are the same."""
-    names = [os.path.basename(path).removesuffix(".safetensors") for path in checkpoints]
-    return names if len(set(names)) == len(names) else list(checkpoints)
+def short_names(files: Sequence[str]) -> list[str]:
+    """The names of checkpoints or logs without their ends; whole paths where two are the same."""
+    parts = [os.path.splitext(os.path.basename(path)) for path in files]
+    names = [
+        name if end.lower() in {".safetensors", *SUFFIXES} else name + end for name, end in parts
+    ]
+    return names if len(set(names)) == len(names) else list(files)

@@ -1,12 +1,15 @@
 """`charlm gradients`: how far back the gradient reaches, and how often it was clipped."""
 
 import math
+import os
 import string
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlm.cli.belonging import refuse
 from charlm.cli.options import (
     PATH,
     encoding_option,
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from charlm.gradients import Flow
 
 UNTRAINED = ("rnn", "gru", "lstm")  # shown where neither checkpoints nor cells are named
+OF_CELLS = ("hidden_size", "layers", "seed")  # options of cells not yet trained
+OF_TEXT = ("cells", *OF_CELLS, "steps", "positions", "on_unknown")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 BINS = 12
 
@@ -87,10 +92,7 @@ def command(text: str | None, checkpoints: tuple[str, ...], **options: Any) -> N
     Example:
       charlm gradients corpora/names/names.txt --cell rnn --cell lstm --steps 50
     """
-    if text is None and not options["log"]:
-        raise OptionError("give a TEXT to measure on, or --log FILE")
-    if text is None and options["output"]:
-        raise OptionError("-o draws gradients in a TEXT; charlm plot --kind gradient draws a log")
+    _check(text, checkpoints, options)
     clipping = _clipping(options) if options["log"] else None
     if text is not None:
         _of_text(text, checkpoints, options)
@@ -98,12 +100,31 @@ def command(text: str | None, checkpoints: tuple[str, ...], **options: Any) -> N
         _show_clipping(clipping, options)
 
 
+def _check(text: str | None, checkpoints: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Raises OptionError where something is missing, or given that would do nothing."""
+    from charlm.sources import is_checkpoint
+
+    if text is None and not options["log"]:
+        raise OptionError("give a TEXT to measure on, or --log FILE")
+    if text is None and options["output"]:
+        raise OptionError("-o draws gradients in a TEXT; charlm plot --kind gradient draws a log")
+    if text is None:
+        refuse(OF_TEXT, "belongs to gradients in a TEXT; give one, or --log alone")
+    elif os.path.isfile(text) and is_checkpoint(text):
+        raise OptionError(f"{text} is a checkpoint; the text comes first, then checkpoints")
+    if checkpoints and not options["cells"]:
+        refuse(OF_CELLS, "belongs to cells not yet trained; give a --cell too, or leave it out")
+
+
 def _of_text(text: str, checkpoints: tuple[str, ...], options: dict[str, Any]) -> None:
     from charlm.cli.files import picture_file, save_picture
 
     output = picture_file(options) if options["output"] else None
     flows = _flows(text, checkpoints, options)
-    _show_flows(flows, options)
+    if options["as_json"]:
+        _write_json(flows, checkpoints)
+    else:
+        _show_flows(flows, options)
     if output:
         from charlm.extras import plots
 
@@ -117,18 +138,27 @@ def _flows(text: str, checkpoints: tuple[str, ...], options: dict[str, Any]) -> 
     whole = "".join(open_text([text], options["encoding"]).chunks())
     cells = options["cells"] or (() if checkpoints else UNTRAINED)
     return [
-        *(_of_checkpoint(path, whole, options) for path in checkpoints),
+        *of_checkpoints(checkpoints, whole, options),
         *(_of_cell(cell, whole, options) for cell in cells),
     ]
 
 
-def _of_checkpoint(path: str, text: str, options: dict[str, Any]) -> "Flow":
+def of_checkpoints(paths: Sequence[str], text: str, options: dict[str, Any]) -> "list[Flow]":
+    """Every checkpoint's flow over the text, under its short name.
+
+    options: on_unknown, steps and positions. Raises TextError for a text that is too short, or
+    that a model cannot read.
+    """
     from charlm.api import load
+    from charlm.cli.files import short_names
     from charlm.gradients import network
 
-    model = load(path)
-    model.encode(text, on_unknown=options["on_unknown"])
-    return _flow(network(model.checkpoint), model.tokenizer, text, path, options)
+    flows = []
+    for name, path in zip(short_names(paths), paths, strict=True):
+        model = load(path)
+        model.encode(text, on_unknown=options["on_unknown"])
+        flows.append(_flow(network(model.checkpoint), model.tokenizer, text, name, options))
+    return flows
 
 
 def _of_cell(cell: str, text: str, options: dict[str, Any]) -> "Flow":
@@ -165,10 +195,6 @@ def _show_flows(flows: "list[Flow]", options: dict[str, Any]) -> None:
     from charlm.cli.chart import log_chart
 
     rows = [(flow, layer) for flow in flows for layer in range(len(flow.norms))]
-    if options["as_json"]:
-        for flow, layer in rows:
-            terminal.write_json(_record(flow, layer))
-        return
     if len(rows) > len(string.ascii_letters):
         raise OptionError(f"{len(rows)} curves are too many for one picture; give fewer, or --json")
     curves = dict(
@@ -178,24 +204,35 @@ def _show_flows(flows: "list[Flow]", options: dict[str, Any]) -> None:
         "gradient of the loss with respect to the state k steps earlier, its norm by k\n"
     )
     terminal.write("".join(f"{line}\n" for line in log_chart(curves)) + "\n")
-    middle = max(1, options["steps"] // 10)
-    columns = ["", "model", "layer", "k = 1", f"k = {middle}", f"k = {options['steps']}", "a step"]
-    cells = (_row(letter, *row, middle) for letter, row in zip(curves, rows, strict=True))
+    shown = sorted({1, max(1, options["steps"] // 10), options["steps"]})
+    columns = ["", "model", "layer", *(f"k = {k}" for k in shown), "a step"]
+    cells = (_row(letter, *row, shown) for letter, row in zip(curves, rows, strict=True))
     terminal.table(columns, cells, right=range(2, len(columns)))
     places = [str(flow.norms.shape[2]) for flow in flows]
     over = places[0] if len(set(places)) == 1 else f"{', '.join(places)} (model by model)"
-    terminal.write(f"mean norms over {over} places; a step: the factor of a fitted line\n")
+    unit = "place" if over == "1" else "places"
+    terminal.write(f"mean norms over {over} {unit}; a step: the factor of a fitted line\n")
 
 
-def _row(letter: str, flow: "Flow", layer: int, middle: int) -> list[str]:
+def _row(letter: str, flow: "Flow", layer: int, steps: Sequence[int]) -> list[str]:
     norms = flow.mean[layer]
-    figures = [f"{norms[k]:.3g}" for k in (0, middle - 1, -1)]
+    figures = [f"{norms[k - 1]:.3g}" for k in steps]
     return [letter, flow.name, str(layer + 1), *figures, f"× {flow.factors()[layer]:.3f}"]
 
 
-def _record(flow: "Flow", layer: int) -> dict[str, Any]:
+def _write_json(flows: "list[Flow]", checkpoints: Sequence[str]) -> None:
+    """A line for each layer of each model, checkpoints under their whole paths."""
+    from charlm.cli import terminal
+
+    for k, flow in enumerate(flows):
+        name = checkpoints[k] if k < len(checkpoints) else flow.name
+        for layer in range(len(flow.norms)):
+            terminal.write_json(_record(name, flow, layer))
+
+
+def _record(name: str, flow: "Flow", layer: int) -> dict[str, Any]:
     return {
-        "model": flow.name,
+        "model": name,
         "cell": flow.cell,
         "layer": layer + 1,
         "positions": flow.norms.shape[2],

@@ -1,5 +1,6 @@
 """`charlm plot`: pictures of trainings and models."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ BELONGS = {  # options that some kinds alone have
     "steps": ("flow",),
     "on_unknown": ("flow",),
     "pairs": ("probe",),
+    "encoding": MODELS,  # logs are UTF-8
 }
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
 
@@ -95,12 +97,17 @@ def _check(options: Options) -> None:
 
 
 def _of_runs(files: Sequence[str], options: Options) -> "Figure":
+    from charlm.cli.files import short_names
     from charlm.extras import plots
     from charlm.extras.runs import read_run
 
     draw = getattr(plots, options["kind"])
     over = "step" if options["over"] == "steps" else "seconds"
-    figure: Figure = draw([read_run(path) for path in files], over)
+    runs = [
+        dataclasses.replace(read_run(path), name=name)
+        for name, path in zip(short_names(files), files, strict=True)
+    ]
+    figure: Figure = draw(runs, over)
     return figure
 
 
@@ -118,21 +125,13 @@ def _samples(files: Sequence[str], options: Options) -> "Figure":
 
 
 def _flow(files: Sequence[str], options: Options) -> "Figure":
-    from charlm.api import load
-    from charlm.cli.files import short_names, text_argument
+    from charlm.cli.files import text_argument
+    from charlm.cli.gradients import of_checkpoints
     from charlm.extras import plots
-    from charlm.gradients import flow, network, windows
-    from charlm.inspection.passage import Passage
 
     whole = "".join(text_argument(options["text"], options["encoding"]).chunks())
-    found, steps = [], options["steps"] or 50
-    for name, path in zip(short_names(files), files, strict=True):
-        model = load(path)
-        model.encode(whole, on_unknown=options["on_unknown"])
-        ids = Passage.of(model.tokenizer, whole, model.per_line).ids
-        columns = windows(ids, steps, 32, per_line=model.per_line)
-        found.append(flow(network(model.checkpoint), columns, steps, name))
-    return plots.flows(found)
+    options = options | {"steps": options["steps"] or 50, "positions": 32}
+    return plots.flows(of_checkpoints(files, whole, options))
 
 
 def _probe(files: Sequence[str], options: Options) -> "Figure":

@@ -58,6 +58,7 @@ def test_every_command_that_takes_a_text_notices(
 
 def test_names_are_short_where_they_differ() -> None:
     assert short_names(["a/x.safetensors", "b/y"]) == ["x", "y"]
+    assert short_names(["runs/x-0.5.jsonl", "y-0.5"]) == ["x-0.5", "y-0.5"]
     assert short_names(["a/x.safetensors", "b/x.safetensors"]) == [
         "a/x.safetensors",
         "b/x.safetensors",

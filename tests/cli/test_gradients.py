@@ -1,6 +1,7 @@
 """`charlm gradients`: vanishing and exploding gradients, and clipping."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_the_places_of_each_model_are_told(charlm: Any, name_path: Path, tmp_pat
     assert few < many
     shown = charlm(*both, "--positions", 3).out
     assert f"mean norms over {few}, {many} (model by model) places" in shown
-    assert "mean norms over 1 places" in charlm(*both, "--positions", 1).out
+    assert "mean norms over 1 place;" in charlm(*both, "--positions", 1).out
 
 
 def test_a_log_tells_of_clipping(charlm: Any, cat_file: Path, tmp_path: Path) -> None:
@@ -109,9 +110,16 @@ def test_a_log_may_come_from_standard_input(charlm: Any) -> None:
     assert "7 steps, 0.0% of them clipped" in charlm("gradients", "--log", "-", input=record).out
 
 
+CURVES = ("--layers", 16, "--steps", 2, *["--cell", "rnn"] * 5, "--hidden-size", 4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
+        (("--log", "TEXT", "--steps", 7), 2, "--steps belongs to gradients in a TEXT; give one"),
+        (("--log", "TEXT", "--cell", "rnn"), 2, "--cell belongs to gradients in a TEXT"),
+        (("TEXT", "CATS", "--seed", 9), 2, "--seed belongs to cells not yet trained; give a"),
+        (("CATS", "TEXT"), 2, "cats.safetensors is a checkpoint; the text comes first, then"),
         (("--log", "TEXT", "-o", "a.png"), 2, "-o draws gradients in a TEXT; charlm plot"),
         (("TEXT", "-o", "a.pdf"), 2, "a.pdf: a picture is .png or .svg; give -o such a name"),
         ((), 2, "give a TEXT to measure on, or --log FILE"),
@@ -119,16 +127,39 @@ def test_a_log_may_come_from_standard_input(charlm: Any) -> None:
         (("--log", "nowhere.jsonl"), 1, "nowhere.jsonl"),
         (("TEXT", "--steps", 1), 2, "--steps"),
         (("TEXT", "--cell", "lstn"), 2, "--cell"),
-        (("TEXT", "--layers", 16, "--steps", 2, *["--cell", "rnn"] * 4), 2, "too many"),
+        (("TEXT", *CURVES), 2, "80 curves are too many for one picture; give fewer, or --json"),
         (("--log", "TEXT"), 1, "line 1 is no record of a training log"),
     ],
 )
 def test_mistakes_are_one_line(
-    charlm: Any, cat_file: Path, arguments: tuple[Any, ...], code: int, said: str
+    charlm: Any,
+    cat_file: Path,
+    cat_path: Path,
+    arguments: tuple[Any, ...],
+    code: int,
+    said: str,
 ) -> None:
-    arguments = tuple(cat_file if argument == "TEXT" else argument for argument in arguments)
-    small = ("--hidden-size", 4, "--positions", 1)
-    assert said in charlm("gradients", *arguments, *small, code=code).err
+    files = {"TEXT": cat_file, "CATS": cat_path}
+    arguments = tuple(files.get(argument, argument) for argument in arguments)
+    ran = charlm("gradients", *arguments, code=code)
+    assert said in ran.err
+    assert ran.out == ""
+
+
+@pytest.mark.parametrize(("steps", "shown"), [(2, [1, 2]), (9, [1, 9]), (30, [1, 3, 30])])
+def test_each_distance_is_shown_once(
+    charlm: Any, cat_file: Path, steps: int, shown: list[int]
+) -> None:
+    small = ("--cell", "rnn", "--hidden-size", 4, "--positions", 2, "--steps", steps)
+    out = charlm("gradients", cat_file, *small).out
+    assert [int(k) for k in re.findall(r"k = (\d+)", out)] == shown
+
+
+def test_checkpoints_go_by_short_names(charlm: Any, cat_file: Path, cat_path: Path) -> None:
+    small = ("--steps", 5, "--positions", 2)
+    assert re.search(r"^a  cats +1 ", charlm("gradients", cat_file, cat_path, *small).out, re.M)
+    twice = charlm("gradients", cat_file, cat_path, cat_path, *small).out
+    assert f"a  {cat_path} " in twice
 
 
 def test_what_a_model_never_saw_is_refused(charlm: Any, cat_path: Path, tmp_path: Path) -> None:

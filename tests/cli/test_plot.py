@@ -69,6 +69,10 @@ def test_pictures_of_checkpoints(
         (("-o", "p.png", "--steps", "9"), "--steps belongs to --kind flow, not to learning"),
         (("-o", "p.png", "--kind", "probe", "--corpus", "x"), "--corpus belongs to --kind samples"),
         (("-o", "p.png", "--seed", "2"), "--seed belongs to --kind samples, not to learning"),
+        (
+            ("-o", "p.png", "--encoding", "utf-16"),
+            "--encoding belongs to --kind samples or",
+        ),
         (("-o", "p.png", "--kind", "gradient"), "keeps no gradient norm; give the file that"),
     ],
     ids=str,
@@ -87,6 +91,26 @@ def test_refusals_are_one_line(
     assert ran.err.startswith("charlm: ")
     assert ran.err.count("\n") == 1
     assert not (tmp_path / "p.png").exists()
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(
+    charlm: Any, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from charlm.extras import plots
+
+    (tmp_path / "other").mkdir()
+    files = [log, tmp_path / "other" / "run.jsonl"]
+    files[1].write_bytes(log.read_bytes())
+    drawn, draw = [], plots.rate
+
+    def rate(runs: Any, over: str) -> Any:
+        drawn.append([run.name for run in runs])
+        return draw(runs, over)
+
+    monkeypatch.setattr(plots, "rate", rate)
+    for given in (files, files[:1]):
+        charlm("plot", *given, "--kind", "rate", "-o", tmp_path / "p.png", "--force")
+    assert drawn == [list(map(str, files)), ["run"]]
 
 
 def test_an_existing_file_is_kept_unless_forced(charlm: Any, log: Path, tmp_path: Path) -> None:
