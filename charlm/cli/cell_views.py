@@ -5,6 +5,7 @@ Each is drawn on a terminal, or written as columns or JSON.
 
 import dataclasses
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -47,11 +48,9 @@ def _one_cell(model: "Model", passage: "Passage", options: Options) -> None:
     elif depth := paint.colours():
         colours = [diverging(value / greatest) for value in values]
         _paint(passage, colours, depth)
-        legend = "".join(
-            paint.painted(f" {greatest * k / 4:+.3g} ", diverging(k / 4), depth)
-            for k in range(-4, 5)
-        )
-        paint.show(f"\n{legend} cell {cell} after each token")
+        scale = [(f" {greatest * k / 4:+.3g} ", diverging(k / 4)) for k in range(-4, 5)]
+        paint.show("")
+        paint.legend(scale, f"cell {cell} after each token", depth)
     else:
         _columns(model, passage, "value", values)
 
@@ -177,6 +176,14 @@ DENSITY = "·:*#"  # one cell, up to 4, up to 16, more
 
 def _scatter(found: Sequence["Saturation"]) -> None:
     """Every cell as a point: above 0.9 to the right, below 0.1 upwards (Karpathy et al. 2015)."""
+    across = max(1, (shutil.get_terminal_size().columns + 2) // (ACROSS + 5))
+    for first in range(0, len(found), across):
+        _side_by_side(found[first : first + across])
+    text = "up: share of time below 0.1; · one cell, : up to 4, * up to 16, # more"
+    paint.legend([], text, paint.PLAIN)
+
+
+def _side_by_side(found: Sequence["Saturation"]) -> None:
     pictures = [_picture(one) for one in found]
     titles = [f"layer {one.layer}, {one.gate} gate" for one in found]
     paint.show("\n" + "  ".join(title.ljust(ACROSS + 3) for title in titles))
@@ -184,7 +191,6 @@ def _scatter(found: Sequence["Saturation"]) -> None:
         paint.show("  ".join(row))
     axis = f" 0 above 0.9{'1'.rjust(ACROSS - 9)}"
     paint.show("  ".join(axis.ljust(ACROSS + 3) for _ in found))
-    paint.show("up: share of time below 0.1; · one cell, : up to 4, * up to 16, # more")
 
 
 def _picture(found: "Saturation") -> list[str]:
@@ -279,9 +285,9 @@ def context(model: "Model", passage: "Passage", options: Options) -> None:
     elif depth := paint.colours():
         greatest = max(strengths, default=0.0) or 1.0
         _paint(read, [sequential(strength / greatest) for strength in strengths], depth)
-        legend = "".join(
-            paint.painted(f" {greatest * k / 4:.2g} ", sequential(k / 4), depth) for k in range(5)
-        )
-        paint.show(f"\n{legend} |gradient times input| on {terminal.symbol(predicted)}, in nats")
+        scale = [(f" {greatest * k / 4:.2g} ", sequential(k / 4)) for k in range(5)]
+        text = f"|gradient times input| on {terminal.symbol(predicted)}, in nats"
+        paint.show("")
+        paint.legend(scale, text, depth)
     else:
         _columns(model, read, "gradient_times_input", strengths)

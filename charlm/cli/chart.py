@@ -1,10 +1,12 @@
 """Pictures in plain text: curves on a logarithmic axis, told apart by letters, not by colour.
 
-Knows nothing about what the numbers mean.
+On a narrow terminal they are as wide as fits. Knows nothing about what the numbers mean.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+
+from charlm.cli.terminal import room
 
 LEVELS = " ▏▎▍▌▋▊▉█"
 
@@ -26,7 +28,6 @@ def log_chart(
            1 3
     """
     longest = max(map(len, curves.values()))
-    width = min(width, longest)
     points = {
         letter: [(k, math.log10(y)) for k, y in enumerate(values) if 0 < y < math.inf]
         for letter, values in curves.items()
@@ -34,6 +35,8 @@ def log_chart(
     exponents = [y for curve in points.values() for _, y in curve] or [0.0]
     low, high = math.floor(min(exponents)), math.ceil(max(exponents))
     high = max(high, low + 1)
+    powers = {exponent: f"10^{exponent}" for exponent in range(low, high + 1)}
+    width = min(room(width, max(map(len, powers.values())) + len(" ┤")), longest)
     across, down = (width - 1) / max(longest - 1, 1), (height - 1) / (high - low)
     places = [[""] * width for _ in range(height)]  # the letters of every curve that is there
     for letter, curve in points.items():
@@ -42,8 +45,8 @@ def log_chart(
             places[row][column] += letter if letter not in places[row][column] else ""
     grid = [[_turn(letters, column) for column, letters in enumerate(row)] for row in places]
     labels = [""] * height
-    for exponent in range(low, high + 1):
-        labels[round((high - exponent) * down)] = f"10^{exponent}"
+    for exponent, power in powers.items():
+        labels[round((high - exponent) * down)] = power
     return _framed(grid, labels, longest)
 
 
@@ -69,6 +72,7 @@ def bars(labels: Sequence[str], shares: Sequence[float], *, width: int = 40) -> 
     high ██████  75.0 %
     """
     most, wide = max([*shares, 1e-12]), max(map(len, labels))
+    width = room(width, wide + len("   100.0 %"))
     return [
         f"{label:>{wide}} {_bar(share / most * width).ljust(width)}  {share:.1%}".replace("%", " %")
         for label, share in zip(labels, shares, strict=True)

@@ -62,11 +62,11 @@ def _paint_surprise(
     colours = [colour_of(value) for value in _of_characters(passage, bits)]
     for row in paint.page(passage.pieces, colours, lines, margins, depth):
         paint.show(row)
-    legend = "".join(
-        paint.painted(f" {value} ", colour_of(value), depth) for value in range(int(MOST_BITS) + 1)
-    )
-    paint.show(f"\n{'bits'.rjust(width)} │ {legend} or more")
-    paint.show(f"{'in all'.rjust(width)} │ {_total(passage, sum(totals))}\n")
+    scale = [(f" {value} ", colour_of(value)) for value in range(int(MOST_BITS) + 1)]
+    paint.show("")
+    paint.legend(scale, "or more", depth, f"{'bits'.rjust(width)} │ ")
+    paint.legend([], _total(passage, sum(totals)), depth, f"{'in all'.rjust(width)} │ ")
+    paint.show("")
 
 
 def _of_characters(passage: "Passage", bits: Sequence[float]) -> list[float]:
@@ -227,8 +227,8 @@ def _paint_predictions(steps: Iterator[tuple[str, Step]], width: int, depth: int
             ]
             paint.show("".join(cells))
         paint.show("")
-    marked = paint.painted(" the one that came ", colour_of(0), depth)
-    paint.show(f"{marked} is on the colour of its bits, as in --view surprise")
+    marked = [(" the one that came ", colour_of(0))]
+    paint.legend(marked, "is on the colour of its bits, as in --view surprise", depth)
 
 
 def _padded(text: str, width: int, colour: Colour | None = None, depth: int = 0) -> str:

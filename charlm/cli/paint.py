@@ -82,6 +82,22 @@ def shown(piece: str) -> str:
     return on_one_line(visible(piece))
 
 
+def legend(colours: Iterable[tuple[str, Colour]], text: str, depth: int, margin: str = "") -> None:
+    """Shows labels on their colours and then words, wrapped at the width, behind a margin."""
+    begin = columns_of(margin)
+    room = shutil.get_terminal_size().columns - begin
+    parts = [("", label, painted(label, colour, depth)) for label, colour in colours]
+    parts += [(" ", word, word) for word in text.split(" ")]
+    row, used = margin, 0
+    for gap, plain, part in parts:
+        if used and used + columns_of(gap + plain) > room:
+            show(row)
+            row, used = " " * begin, 0
+        gap = gap if used else ""
+        row, used = row + gap + part, used + columns_of(gap + plain)
+    show(row)
+
+
 def show(row: str) -> None:
     """A row on stdout as it is: painted, and safe already."""
     sys.stdout.write(row + "\n")

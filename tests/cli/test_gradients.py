@@ -3,12 +3,14 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import random_checkpoint
 
+from charlm.cli import terminal
 from charlm.cli.chart import bars, log_chart
 
 
@@ -207,3 +209,18 @@ def test_a_chart_leaves_out_what_has_no_logarithm(values: list[float]) -> None:
 def test_bars_are_as_long_as_their_shares() -> None:
     lines = bars(["a", "bb"], list(np.array([0.125, 1.0])), width=8)
     assert lines == [" a █         12.5 %", "bb ████████  100.0 %"]
+
+
+@pytest.mark.parametrize("columns", [30, 60])
+def test_charts_are_no_wider_than_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    stdout = SimpleNamespace(isatty=lambda: True)
+    monkeypatch.setattr(terminal, "sys", SimpleNamespace(stdout=stdout))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = log_chart({"a": [10.0**-k for k in range(100)]})
+    assert max(map(len, lines)) == columns
+    assert lines[-1].endswith("100")
+    assert any("a" in line[columns - 2 :] for line in lines)
+    lines = bars(["low", "much higher"], [0.0, 1.0], width=90)
+    assert [len(line) for line in lines] == [columns - 2, columns]  # 0.0 % is shorter

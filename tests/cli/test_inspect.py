@@ -18,7 +18,7 @@ from conftest import random_checkpoint
 from charlm.api import Model
 from charlm.checkpoint import save
 from charlm.cli import inspect as inspect_command
-from charlm.cli import paint
+from charlm.cli import paint, terminal
 from charlm.inspection.activations import Cell, trace
 from charlm.inspection.colours import sequential
 from charlm.inspection.features import FEATURES
@@ -295,11 +295,25 @@ def test_without_colours_a_terminal_gets_columns(
     assert "1\t1\tT\t" in written
 
 
-def test_predictions_and_gates_fit_a_terminal(cat_path: Path) -> None:
-    for view in ("predictions", "gates"):
-        written = on_terminal(cat_path, TEXT, "--view", view, COLORTERM="24bit")
-        plain = re.sub(r"\x1b\[[\d;]*m", "", written)
-        assert all(len(line) <= 80 for line in plain.split("\r\n"))
+@pytest.mark.parametrize(
+    ("view", "legend"),
+    [
+        (["--view", "surprise"], "bits │ 0 1 2 3 4 5 6 7 8 9 10 or more"),
+        (["--view", "predictions"], "the one that came is on the colour of its bits, as in --view"),
+        (["--view", "gates"], "share of time below 0.1; · one cell, : up to 4, * up to 16, # more"),
+        (["--view", "context"], "|gradient times input| on ␊, in nats"),
+        (["--cell-index", "1:3"], "-1 -0.75 -0.5 -0.25 +0 +0.25 +0.5 +0.75 +1 cell 1:3 after each"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("columns", [50, 80])
+def test_views_fit_the_terminal(cat_path: Path, view: list[str], legend: str, columns: int) -> None:
+    written = on_terminal(cat_path, TEXT, *view, COLORTERM="24bit", COLUMNS=str(columns))
+    plain = re.sub(r"\x1b\[[\d;]*m", "", written)
+    assert all(terminal.columns_of(line) <= columns for line in plain.split("\r\n"))
+    assert legend in " ".join(plain.split())
+    titles = re.findall(r"layer 1, \w+ gate", plain)
+    assert len(titles) == (3 if "gates" in view else 0)
 
 
 def test_control_characters_of_a_text_reach_no_terminal(tmp_path: Path) -> None:
