@@ -24,6 +24,7 @@ from charlm.inspection.gates import GATES_OF, gate_values, saturation
 from charlm.inspection.matching import match, throughout
 from charlm.inspection.passage import Passage
 from charlm.inspection.surprise import ScoredText, colour_of, expectations, surprise_map
+from charlm.inspection.words import by_word
 from charlm.scoring import TokenScore
 from charlm.tokenizers import EOS, KINDS
 
@@ -570,3 +571,28 @@ def test_a_threshold_that_no_cell_reaches_is_refused() -> None:
         "--threshold 1.5: no cell is so high throughout the span; "
         "give a lower one or a shorter span"
     )
+
+
+# Words
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["The cats, which zzz  sat.\nThe cat ", " Äé€😀 The", "", "  "])
+def test_words_share_out_what_tokens_cost(kind: str, text: str) -> None:
+    model = Model(random_checkpoint(tokenizer=kind))
+    tokens = model.token_scores(text, eos=True)
+    words = by_word(model.tokenizer, text, tokens)
+    assert sum(word.nats for word in words) == pytest.approx(sum(token.nats for token in tokens))
+    assert sum(word.tokens for word in words) == len(tokens)
+    assert [word.word for word in words if word.word] == [*text.split(), "<EOS>"]
+
+
+def test_a_word_costs_what_the_chain_rule_gives_it() -> None:
+    model = Model(random_checkpoint())
+    text = "The cats  sat."
+    words = by_word(model.tokenizer, text, model.token_scores(text))
+    for word, before, whole in zip(
+        words, ["", "The", "The cats"], ["The", "The cats", text], strict=True
+    ):
+        given = model.score(before).log_probability
+        assert -word.nats == pytest.approx(model.score(whole).log_probability - given, abs=1e-4)

@@ -41,6 +41,11 @@ BLOCK = 4096  # lines of a file that are read and scored together
 )
 @click.option("--per-token", is_flag=True, help="Show each token's probability and rank.")
 @click.option(
+    "--per-word",
+    is_flag=True,
+    help="Show each word's probability, with that of the white space before it.",
+)
+@click.option(
     "--sort", type=click.Choice(["surprise"]), help="Strangest first: by bits per character."
 )
 @click.option(
@@ -61,7 +66,8 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
     likelier and by how much. The lines of a file come one a line: number, ln P, P, bits per
     character, perplexity, tokens, unseen tokens and text, between tabs where they go into a pipe;
     there --per-token gives a line a token: the line's number, token, ln P, bits, rank and, of
-    <UNK>, what it stands for. --json is an object a line.
+    <UNK>, what it stands for; --per-word number, word, ln P, bits and how many tokens it is.
+    --json is an object a line.
 
     \b
     Example:
@@ -74,15 +80,18 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
         raise OptionError("give sentences or -f FILE, one of the two")
     if options["ask_next"]:
         refuse(
-            ["per_token", "sort", "eos"], "belongs to scores, not to --next: give one of the two"
+            ["per_token", "per_word", "sort", "eos"],
+            "belongs to scores, not to --next: give one of the two",
         )
+    if options["per_token"] or options["per_word"]:
+        refuse(["sort"], "ranks sentences by their scores, not their parts; leave it out")
     if options["per_token"]:
-        refuse(["sort"], "ranks sentences by their scores, not --per-token; leave it out")
+        refuse(["per_word"], "shows words, and --per-token tokens: give one of the two")
     model = load(checkpoint)
     for text in filter(looks_like_a_file, sentences):
         terminal.notice(f"{text} is scored as a sentence itself; for the lines of a file give -f")
     given = [Sentence(f'"{text}"', text) for text in sentences]
-    if options["ask_next"] or options["per_token"]:
+    if options["ask_next"] or options["per_token"] or options["per_word"]:
         _show_tokens(model, given or lines_of_file(options), options)
     elif given:
         _show_sentences(model, given, options)
@@ -251,8 +260,11 @@ def _show_columns(number: str, ln_p: str, bits: str, text: str) -> None:
 
 
 def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any]) -> None:
-    """A table for each sentence: its own tokens, or with --next those that may come after it."""
+    """A table for each sentence: its tokens or words, or with --next what may come after it."""
+    from charlm.inspection.words import by_word
+
     given, ask_next = options["given"], options["ask_next"]
+    name = "next" if ask_next else "words" if options["per_word"] else "tokens"
     for number, sentence in enumerate(sentences):
         _check(model, [sentence], options)
         if ask_next:
@@ -263,12 +275,12 @@ def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[st
             nats = sum(token.nats for token in tokens)
             heading = f"{len(tokens):,} tokens, {nats / math.log(2):.3f} bits, ln P {-nats:.3f}"
             sums = {"log_probability": -nats}
-        if options["path"] and not ask_next and not options["as_json"] and not sys.stdout.isatty():
-            write_rows(number + 1, tokens)
-            continue
+        words = options["per_word"] and by_word(model.tokenizer, sentence.text, tokens)
+        scored = words or tokens
         if options["as_json"]:
-            each = {"next" if ask_next else "tokens": records(tokens)}
-            terminal.write_json({"text": sentence.text} | sums | each)
-            continue
-        terminal.write("\n" * (number > 0) + f"{on_one_line(sentence.name)}: {heading}\n\n")
-        show(tokens)
+            terminal.write_json({"text": sentence.text} | sums | {name: records(scored)})
+        elif options["path"] and not ask_next and not sys.stdout.isatty():
+            write_rows(number + 1, scored)
+        else:
+            terminal.write("\n" * (number > 0) + f"{on_one_line(sentence.name)}: {heading}\n\n")
+            show(scored)

@@ -44,7 +44,7 @@ class Passage:
         for part in parts:
             tokens = tokenizer.encode(part)
             ids += [tokens, np.full(int(per_line), EOS)]
-            pieces += _pieces(tokenizer, tokens, part)
+            pieces += pieces_of(tokenizer, tokens, part)
             pieces += ["\n"] * per_line
         if not pieces:
             raise TextError("the text is white space, no token to this model; give it words")
@@ -80,7 +80,8 @@ class Passage:
         return itertools.pairwise(bounds)
 
 
-def _pieces(tokenizer: Tokenizer, tokens: Ids, text: str) -> Iterator[str]:
+def pieces_of(tokenizer: Tokenizer, tokens: Ids, text: str) -> Iterator[str]:
+    """The characters of each of a text's tokens; a byte that is not yet one has none."""
     if len(tokens) == len(text) and tokenizer.kind == "characters":
         yield from text
         return

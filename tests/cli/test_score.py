@@ -226,6 +226,20 @@ def test_tokens_of_lines_are_rows_in_a_pipe(charlm: Any, tmp_path: Path) -> None
     assert sum(figures) == pytest.approx(whole["log_probability"], abs=1e-3)
 
 
+def test_words_are_shown_as_tokens_are(charlm: Any, cat_path: Path) -> None:
+    out = charlm("score", cat_path, "--per-word", GOOD).out.splitlines()
+    assert out[2].split() == ["word", "P", "bits", "tokens"]
+    assert [line.split()[0] for line in out[4:]] == GOOD.split()
+    (record,) = records(charlm("score", cat_path, "--per-word", GOOD, "--json").out)
+    assert record["log_probability"] == pytest.approx(-sum(w["nats"] for w in record["words"]))
+    rows = charlm("score", cat_path, "-f", "-", "--per-word", input=GOOD + "\n").out.splitlines()
+    assert [row.split("\t")[:2] for row in rows] == [["1", word] for word in GOOD.split()]
+    assert (
+        "give one of the two"
+        in charlm("score", cat_path, "--per-word", "--per-token", GOOD, code=2).err
+    )
+
+
 def test_line_faults_name_the_line(charlm: Any, name_path: Path) -> None:
     ran = charlm("score", name_path, "-f", "-", "--on-unknown", "error", input="Tom\nΩ\n", code=1)
     assert "<stdin>, line 2: the model never saw 'Ω'" in ran.err
