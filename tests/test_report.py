@@ -18,6 +18,7 @@ from conftest import corpus_of, random_checkpoint, train
 import charlm as package
 from charlm.api import Model
 from charlm.checkpoint import save
+from charlm.cli.terminal import visible
 from charlm.config import CELLS
 from charlm.errors import OptionError
 from charlm.extras import reading, report
@@ -28,7 +29,7 @@ from charlm.inspection.activations import Cell, trace
 from charlm.inspection.gates import GATES_OF
 
 pytest.importorskip("jinja2", reason="pip install '.[report]'")
-from charlm.extras.page import render
+from charlm.extras.page import _temperatures, render
 
 HOSTILE = '</script><script>alert(1)</script></style><b title="x">&amp; {{ 7 * 7 }}\0\u202e</b>'
 
@@ -113,9 +114,50 @@ def test_text_from_anywhere_is_only_text() -> None:
     assert "".join(json.loads(page.inside["script"][0])["pieces"]) == reading.shown(HOSTILE)
 
 
-@pytest.mark.parametrize("code", [0xAD, 0x200B, 0x200D, 0x2060, 0x2064, 0x202E, 0xFEFF])
-def test_what_a_page_would_hide_is_made_visible(code: int) -> None:
-    assert reading.shown(f"a{chr(code)}b") == f"a<U+{code:04X}>b"
+HIDDEN = [0xAD, 0x180E, 0x200B, 0x200D, 0x2060, 0x2064, 0x206A, 0x202E, 0xFEFF, 0xFFF9, 0xE0041]
+
+
+@pytest.mark.parametrize("code", [*HIDDEN, 0xDCFF])
+def test_what_a_page_would_hide_is_made_visible_as_on_a_terminal(code: int) -> None:
+    assert reading.shown(f"a{chr(code)}b") == f"a<U+{code:04X}>b" == visible(f"a{chr(code)}b")
+
+
+def test_text_of_any_script_is_shown_as_it_is() -> None:
+    text = "שלום العربية e\u0301 한 漢\u3000字\u00a0😀\ufe0f\n\t"
+    assert reading.shown(text) == text == visible(text)
+
+
+def test_letters_are_joined_and_ordered_across_tokens(made: report.Report) -> None:
+    """A token that were isolated would be: Hebrew would read backwards, accents stand alone."""
+    assert "unicode-bidi" not in Page(render(made)).inside["style"][0]
+
+
+def test_bits_and_probabilities_of_the_page_agree(made: report.Report) -> None:
+    record = made.to_json()
+    likely = 0
+    for bits, rank, shares in zip(
+        record["bits"], record["ranks"], record["probabilities"], strict=True
+    ):
+        if rank <= len(shares):
+            assert 2**-bits == pytest.approx(shares[rank - 1] / reading.PROBABILITY, abs=1e-4)
+            likely += 1
+    assert likely > 600
+
+
+def test_the_share_that_is_new_ends_at_one(name_model: Model, names_file: Path) -> None:
+    origin = origin_of(names_file, name_model.checkpoint, "utf-8")
+    made = report.make(name_model, "names", origin, characters=200)
+    [drawn] = [one for one in _temperatures(made.written) if one.y_label == "share that is new"]
+    assert drawn.y_range == (0.0, 1.0)
+
+
+def test_one_place_is_no_mean(cat_model: Model) -> None:
+    made = report.make(cat_model, "cats", text=("a text", "The cat was"))
+    assert made.flow is not None
+    assert made.flow.norms.shape[2] == 1
+    source = render(made)
+    assert "earlier, at 1 place in the text." in source
+    assert "1 places" not in source
 
 
 def unpacked(packed: str, *shape: int) -> Any:
