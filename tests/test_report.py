@@ -23,10 +23,11 @@ from charlm.config import CELLS
 from charlm.errors import OptionError
 from charlm.extras import reading, report
 from charlm.extras.contexts import REACH, contexts
-from charlm.extras.origin import find_origin, origin_of, valid_text
+from charlm.extras.origin import find_origin, first_of, origin_of, valid_text
 from charlm.gradients import context, network
 from charlm.inspection.activations import Cell, trace
 from charlm.inspection.gates import GATES_OF
+from charlm.text import text_of
 
 pytest.importorskip("jinja2", reason="pip install '.[report]'")
 from charlm.extras.page import _temperatures, render
@@ -287,12 +288,42 @@ def test_the_validation_text_of_lines_is_every_tenth(
     assert all(written.novelty for written in made.written)
 
 
+def test_lines_are_cut_where_they_end() -> None:
+    pieces = ["Ada\nBo", "b\nCleo\n"]
+    for characters, expected in (
+        (3, ""),
+        (4, "Ada\n"),
+        (7, "Ada\n"),
+        (8, "Ada\nBob\n"),
+        (12, "Ada\nBob\n"),
+        (13, "Ada\nBob\nCleo\n"),
+    ):
+        assert first_of(pieces, characters, per_line=True) == expected
+        assert first_of(pieces, characters) == "Ada\nBob\nCleo\n"[:characters]
+    assert first_of(["Ada"], 3, per_line=True) == "Ada"  # the text ends there
+
+
+def test_no_line_that_is_read_has_an_end_that_it_has_not(
+    name_model: Model, names: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    origin = origin_of(tmp_path / "names.txt", name_model.checkpoint, "utf-8")
+    for characters in range(20, 30):
+        lines = valid_text(origin, name_model.checkpoint, characters).split("\n")
+        assert lines[:-1] == names[9::10][: len(lines) - 1]
+        assert lines[-1] == ""
+        made = report.make(name_model, "names", characters=characters)
+        assert len(made.reading.passage.text) <= characters
+        whole = report.make(name_model, "names", characters=characters + 200).reading.passage.text
+        assert whole.startswith(made.reading.passage.text)
+    long = dataclasses.replace(origin, text=text_of("A" * 30))
+    assert valid_text(dataclasses.replace(long, same=False), name_model.checkpoint, 20) == ""
+
+
 @pytest.mark.parametrize("per_line", [False, True])
 def test_a_corpus_without_a_part_to_validate_on_is_known(
     per_line: bool, cat_text: str, tmp_path: Path
 ) -> None:
-    from charlm.text import text_of
-
     path = tmp_path / "cats.txt"
     path.write_text(cat_text)
     valid = text_of(cat_text[:400])

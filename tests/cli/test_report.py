@@ -113,6 +113,17 @@ def test_what_is_read_is_never_written_over(charlm: Any, cat_path: Path, tmp_pat
     assert text.read_text() == "The cat was full.\n"
 
 
+def test_a_model_of_lines_reads_whole_lines(charlm: Any, name_path: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("Anna\nOtto\nAda\n")
+    asked = ("report", name_path, text, "-o", tmp_path / "r.html", "--force", "--characters")
+    assert "its first 10 of 14 characters" in charlm(*asked, 12).err
+    assert charlm(*asked, 4, code=1).err == (
+        "charlm: the first line of text.txt is longer than --characters 4, "
+        "and this model reads whole lines; give more\n"
+    )
+
+
 def test_a_name_that_is_no_utf8_is_shown_safely(
     charlm: Any, cat_path: Path, tmp_path: Path
 ) -> None:
