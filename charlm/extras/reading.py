@@ -146,7 +146,7 @@ def _found_json(found: Found) -> dict[str, Any]:
     return {
         "measure": found.measure,
         "cells": [record(one) for one in found.cells[:BEST]],
-        "shuffled": round(found.chance.held_out, 3),
+        "moved": round(found.chance.held_out, 3),
         "beyondChance": found.beyond_chance,
     }
 

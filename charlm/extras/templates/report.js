@@ -316,7 +316,7 @@ function addCells() {
       button.addEventListener("click", () => showCell(rows.get(name)));
       buttons.append(button);
     }
-    row.append(head, buttons, make("td", found.shuffled.toFixed(2), "number"));
+    row.append(head, buttons, make("td", found.moved.toFixed(2), "number"));
     return row;
   }));
 }
