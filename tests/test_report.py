@@ -129,7 +129,7 @@ def test_text_of_any_script_is_shown_as_it_is() -> None:
 
 
 def test_letters_are_joined_and_ordered_across_tokens(made: report.Report) -> None:
-    """A token that were isolated would be: Hebrew would read backwards, accents stand alone."""
+    """Were each token isolated, Hebrew would read backwards and accents stand alone."""
     assert "unicode-bidi" not in Page(render(made)).inside["style"][0]
 
 

@@ -111,7 +111,7 @@ def valid_text(origin: Origin, checkpoint: Checkpoint, characters: int) -> str:
 def first_of(pieces: Iterable[str], characters: int, per_line: bool = False) -> str:
     """The first characters of a text in pieces; per line as many whole lines as they hold.
 
-    A line that were cut would have an end, which is predicted, where the text has none.
+    A line cut in the middle would have an end, which is predicted, where the text has none.
     """
     found, length = [], 0
     for piece in pieces:
