@@ -4,6 +4,7 @@ Knows nothing about models or terminals.
 """
 
 import math
+import unicodedata
 from collections.abc import Sequence
 
 
@@ -24,6 +25,12 @@ def scientific(log10: float) -> str:
 def on_one_line(text: str) -> str:
     """The text with its newlines as ␊ and its tabs as ␉."""
     return text.replace("\n", "␊").replace("\t", "␉")
+
+
+def hidden(character: str) -> bool:
+    """Whether a screen would hide or obey it: no text, no space, neither newline nor tab."""
+    spaces = character in "\n\t" or unicodedata.category(character) == "Zs"
+    return not (spaces or character.isprintable())
 
 
 SPARKS = "▁▂▃▄▅▆▇█"

@@ -251,7 +251,7 @@ def test_tabbing_and_arrows_do_the_same(opened: Open, made: report.Report) -> No
 def test_surprise_is_the_colour_of_the_bits(opened: Open, made: report.Report) -> None:
     browser = opened()
     for t in (0, 7, 30):
-        bits = round(float(made.reading.expected.bits[t]), 2)
+        bits = round(float(made.reading.expected.bits[t]), 4)
         shade = math.floor(min(bits / MOST_BITS, 1) * 32 + 0.5)  # as the page has and rounds them
         assert token(browser, t).get_attribute("class") == f"s{shade}"
 
@@ -385,6 +385,38 @@ def test_a_place_that_shares_no_cell_is_no_match(opened: Open, tmp_path: Path) -
     found = match(Model(random_checkpoint("gru")).engine, made.reading.passage.ids, 1, 3, 0.25)
     assert 0 < len(found.places) < 12
     assert places(browser) == [(place.shared, place.others) for place in found.places]
+
+
+def test_values_without_bound_are_shown_as_they_are(opened: Open, tmp_path: Path) -> None:
+    """The levels of a ReLU's cells are of v / (1 + |v|)."""
+    from charlm.extras.page import render
+
+    model = Model(random_checkpoint("rnn-relu"))
+    made = report.make(model, "relu", text=("a text", TEXT[:40]))
+    path = tmp_path / "relu.html"
+    path.write_text(render(made), encoding="utf-8")
+    browser = opened(path=path)
+    find(browser, "input[value=cell]").click()
+    tab_to_text(browser)
+    values = [trace(model.engine, made.reading.passage.ids, cell) for cell in made.reading.cells]
+    row = int(np.argmax([one.max() for one in values]))
+    t = int(np.argmax(values[row]))
+    assert values[row][t] > 1
+    browser.execute_script(f"document.querySelector('#cell').value = {row}")
+    find(browser, "#show-cell").click()
+    press(browser, *["ARROW_RIGHT"] * t)
+    shown = float(find(browser, "#more").text.split()[-1].replace("−", "-"))
+    squashed = [value / (1 + abs(value)) for value in (shown, float(values[row][t]))]
+    assert squashed[0] == pytest.approx(squashed[1], abs=1 / 16 + 0.01)
+    assert "|v|" not in find(browser, "#legend").text
+    assert find(browser, "#threshold").text.split() == THRESHOLDS
+    found = match(model.engine, made.reading.passage.ids, 1, 3, 1 / 3)
+    press(browser, "HOME", "ARROW_RIGHT")
+    press(browser, "ARROW_RIGHT", shift=True)
+    assert f"{len(found.cells)} cells are on" in find(browser, "#span-cells").text
+
+
+THRESHOLDS = ["0.143", "0.333", "0.6", "1", "1.667", "3", "7"]
 
 
 def test_a_span_selected_by_mouse_shows_its_matches(

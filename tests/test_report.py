@@ -18,17 +18,19 @@ from conftest import corpus_of, random_checkpoint, train
 import charlm as package
 from charlm.api import Model
 from charlm.checkpoint import save
+from charlm.cli.terminal import visible
 from charlm.config import CELLS
 from charlm.errors import OptionError
 from charlm.extras import reading, report
 from charlm.extras.contexts import REACH, contexts
-from charlm.extras.origin import find_origin, origin_of, valid_text
+from charlm.extras.origin import find_origin, first_of, origin_of, valid_text
 from charlm.gradients import context, network
 from charlm.inspection.activations import Cell, trace
 from charlm.inspection.gates import GATES_OF
+from charlm.text import text_of
 
 pytest.importorskip("jinja2", reason="pip install '.[report]'")
-from charlm.extras.page import render
+from charlm.extras.page import _temperatures, render
 
 HOSTILE = '</script><script>alert(1)</script></style><b title="x">&amp; {{ 7 * 7 }}\0\u202e</b>'
 
@@ -113,9 +115,50 @@ def test_text_from_anywhere_is_only_text() -> None:
     assert "".join(json.loads(page.inside["script"][0])["pieces"]) == reading.shown(HOSTILE)
 
 
-@pytest.mark.parametrize("code", [0xAD, 0x200B, 0x200D, 0x2060, 0x2064, 0x202E, 0xFEFF])
-def test_what_a_page_would_hide_is_made_visible(code: int) -> None:
-    assert reading.shown(f"a{chr(code)}b") == f"a<U+{code:04X}>b"
+HIDDEN = [0xAD, 0x180E, 0x200B, 0x200D, 0x2060, 0x2064, 0x206A, 0x202E, 0xFEFF, 0xFFF9, 0xE0041]
+
+
+@pytest.mark.parametrize("code", [*HIDDEN, 0xDCFF])
+def test_what_a_page_would_hide_is_made_visible_as_on_a_terminal(code: int) -> None:
+    assert reading.shown(f"a{chr(code)}b") == f"a<U+{code:04X}>b" == visible(f"a{chr(code)}b")
+
+
+def test_text_of_any_script_is_shown_as_it_is() -> None:
+    text = "שלום العربية e\u0301 한 漢\u3000字\u00a0😀\ufe0f\n\t"
+    assert reading.shown(text) == text == visible(text)
+
+
+def test_letters_are_joined_and_ordered_across_tokens(made: report.Report) -> None:
+    """Were each token isolated, Hebrew would read backwards and accents stand alone."""
+    assert "unicode-bidi" not in Page(render(made)).inside["style"][0]
+
+
+def test_bits_and_probabilities_of_the_page_agree(made: report.Report) -> None:
+    record = made.to_json()
+    likely = 0
+    for bits, rank, shares in zip(
+        record["bits"], record["ranks"], record["probabilities"], strict=True
+    ):
+        if rank <= len(shares):
+            assert 2**-bits == pytest.approx(shares[rank - 1] / reading.PROBABILITY, abs=1e-4)
+            likely += 1
+    assert likely > 600
+
+
+def test_the_share_that_is_new_ends_at_one(name_model: Model, names_file: Path) -> None:
+    origin = origin_of(names_file, name_model.checkpoint, "utf-8")
+    made = report.make(name_model, "names", origin, characters=200)
+    [drawn] = [one for one in _temperatures(made.written) if one.y_label == "share that is new"]
+    assert drawn.y_range == (0.0, 1.0)
+
+
+def test_one_place_is_no_mean(cat_model: Model) -> None:
+    made = report.make(cat_model, "cats", text=("a text", "The cat was"))
+    assert made.flow is not None
+    assert made.flow.norms.shape[2] == 1
+    source = render(made)
+    assert "earlier, at 1 place in the text." in source
+    assert "1 places" not in source
 
 
 def unpacked(packed: str, *shape: int) -> Any:
@@ -245,12 +288,42 @@ def test_the_validation_text_of_lines_is_every_tenth(
     assert all(written.novelty for written in made.written)
 
 
+def test_lines_are_cut_where_they_end() -> None:
+    pieces = ["Ada\nBo", "b\nCleo\n"]
+    for characters, expected in (
+        (3, ""),
+        (4, "Ada\n"),
+        (7, "Ada\n"),
+        (8, "Ada\nBob\n"),
+        (12, "Ada\nBob\n"),
+        (13, "Ada\nBob\nCleo\n"),
+    ):
+        assert first_of(pieces, characters, per_line=True) == expected
+        assert first_of(pieces, characters) == "Ada\nBob\nCleo\n"[:characters]
+    assert first_of(["Ada"], 3, per_line=True) == "Ada"  # the text ends there
+
+
+def test_no_line_that_is_read_has_an_end_that_it_has_not(
+    name_model: Model, names: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    origin = origin_of(tmp_path / "names.txt", name_model.checkpoint, "utf-8")
+    for characters in range(20, 30):
+        lines = valid_text(origin, name_model.checkpoint, characters).split("\n")
+        assert lines[:-1] == names[9::10][: len(lines) - 1]
+        assert lines[-1] == ""
+        made = report.make(name_model, "names", characters=characters)
+        assert len(made.reading.passage.text) <= characters
+        whole = report.make(name_model, "names", characters=characters + 200).reading.passage.text
+        assert whole.startswith(made.reading.passage.text)
+    long = dataclasses.replace(origin, text=text_of("A" * 30))
+    assert valid_text(dataclasses.replace(long, same=False), name_model.checkpoint, 20) == ""
+
+
 @pytest.mark.parametrize("per_line", [False, True])
 def test_a_corpus_without_a_part_to_validate_on_is_known(
     per_line: bool, cat_text: str, tmp_path: Path
 ) -> None:
-    from charlm.text import text_of
-
     path = tmp_path / "cats.txt"
     path.write_text(cat_text)
     valid = text_of(cat_text[:400])

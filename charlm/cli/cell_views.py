@@ -6,12 +6,21 @@ Each is drawn on a terminal, or written as columns or JSON.
 import dataclasses
 import re
 import shutil
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli import paint, terminal
-from charlm.cli.views import GREATEST, Options, around, columns, names, place, places, stream_json
+from charlm.cli.views import (
+    GREATEST,
+    Options,
+    around,
+    columns,
+    names,
+    of_characters,
+    place,
+    places,
+    stream_json,
+)
 from charlm.cli.watched import reading
 from charlm.errors import OptionError
 from charlm.inspection.colours import Colour, diverging, sequential
@@ -91,19 +100,21 @@ def _find(model: "Model", passage: "Passage", options: Options) -> None:
         f"chosen on the first {half:,} tokens, scored on the other {len(labels) - half:,}\n\n"
     )
     rows = [_found_row(str(one.cell), one) for one in found.cells[:GREATEST]]
-    name = f"{found.chance.cell}, labels shuffled (best of {len(found.shuffled)})"
+    name = f"{found.chance.cell}, labels moved along the text (best of {len(found.moved)})"
     rows.append(_found_row(name, found.chance))
     terminal.table(["cell", "is", "chosen on", "held out"], rows, right=[2, 3])
     advice = f"look at it: --cell-index {found.cells[0].cell}"
     if not found.beyond_chance:
-        advice = "no cell alone tells it: the best does no better than with labels shuffled"
+        advice = (
+            "no cell alone tells it: the best does no better than with labels moved along the text"
+        )
     chance = 0.5 if found.measure == "AUROC" else 0
     terminal.write(f"\n{advice}; {chance:g} is chance, 1 is perfect\n")
 
 
 def _found_row(name: str, found: "FoundCell") -> list[str]:
     direction = "higher" if found.rising else "lower"
-    return [name, direction, f"{found.chosen:.4f}", f"{found.held_out:.4f}"]
+    return [name, direction, f"{found.chosen:.3f}", f"{found.held_out:.3f}"]
 
 
 def _found_json(name: str, found: "Found") -> dict[str, Any]:
@@ -117,7 +128,7 @@ def _found_json(name: str, found: "Found") -> dict[str, Any]:
         "feature": name,
         "measure": found.measure,
         "cells": list(map(record, found.cells)),
-        "shuffled": list(map(record, found.shuffled)),
+        "moved": list(map(record, found.moved)),
     }
 
 
@@ -139,7 +150,7 @@ def gates(model: "Model", passage: "Passage", options: Options) -> None:
         ]
         terminal.write_json({"view": "gates", "tokens": len(passage), "gates": layers})
         return
-    if not sys.stdout.isatty():
+    if not paint.colours():
         columns(
             ["layer", "gate", "cell", "below 0.1", "above 0.9"],
             (
@@ -189,8 +200,8 @@ def _side_by_side(found: Sequence["Saturation"]) -> None:
     paint.show("\n" + "  ".join(title.ljust(ACROSS + 3) for title in titles))
     for row in zip(*pictures, strict=True):
         paint.show("  ".join(row))
-    axis = f" 0 above 0.9{'1'.rjust(ACROSS - 9)}"
-    paint.show("  ".join(axis.ljust(ACROSS + 3) for _ in found))
+    axis = f"  0 above 0.9{'1'.rjust(ACROSS - 11)} "
+    paint.show("  ".join(axis for _ in found))
 
 
 def _picture(found: "Saturation") -> list[str]:
@@ -283,8 +294,10 @@ def context(model: "Model", passage: "Passage", options: Options) -> None:
         ]
         terminal.write_json({"view": "context", "predicted": predicted, "tokens": tokens})
     elif depth := paint.colours():
-        greatest = max(strengths, default=0.0) or 1.0
-        _paint(read, [sequential(strength / greatest) for strength in strengths], depth)
+        sums = of_characters(read, strengths)
+        shown = (value for piece, value in zip(read.pieces, sums, strict=True) if piece)
+        greatest = max(shown, default=0.0) or 1.0
+        _paint(read, [sequential(value / greatest) for value in sums], depth)
         scale = [(f" {greatest * k / 4:.2g} ", sequential(k / 4)) for k in range(5)]
         text = f"|gradient times input| on {terminal.symbol(predicted)}, in nats"
         paint.show("")

@@ -6,7 +6,7 @@ Each is drawn on a terminal, or written as columns or JSON.
 import dataclasses
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from charlm.cli.views import (
     around,
     columns,
     names,
+    of_characters,
     place,
     places,
     stream_json,
@@ -59,7 +60,7 @@ def _paint_surprise(
 
     width = max(len(f"{total:,.1f}") for total in totals) + 5
     margins = [f"{total:,.1f} bits".rjust(width) for total in totals]
-    colours = [colour_of(value) for value in _of_characters(passage, bits)]
+    colours = [colour_of(value) for value in of_characters(passage, bits)]
     for row in paint.page(passage.pieces, colours, lines, margins, depth):
         paint.show(row)
     scale = [(f" {value} ", colour_of(value)) for value in range(int(MOST_BITS) + 1)]
@@ -67,16 +68,6 @@ def _paint_surprise(
     paint.legend(scale, "or more", depth, f"{'bits'.rjust(width)} │ ")
     paint.legend([], _total(passage, sum(totals)), depth, f"{'in all'.rjust(width)} │ ")
     paint.show("")
-
-
-def _of_characters(passage: "Passage", bits: Sequence[float]) -> list[float]:
-    """The bits of each token that completes a character, those of its other bytes included."""
-    summed, waiting = [], 0.0
-    for piece, value in zip(passage.pieces, bits, strict=True):
-        waiting += value
-        summed.append(waiting)
-        waiting = 0.0 if piece else waiting
-    return summed
 
 
 def _total(passage: "Passage", bits: float) -> str:
@@ -90,7 +81,7 @@ def _greatest(model: "Model", passage: "Passage", seen: "Expectations") -> None:
             place(passage, t),
             f"{seen.bits[t]:.2f}",
             f"{seen.ranks[t]}",
-            around(passage, t, t + 1),
+            around(passage, t, t + 1, model.tokenizer.piece(int(passage.ids[t + 1]))),
             f"{terminal.symbol(model.tokenizer.piece(int(seen.likeliest[t, 0])))} "
             f"{seen.probabilities[t, 0]:.2f}",
         ]
@@ -177,9 +168,9 @@ def predictions(model: "Model", passage: "Passage", options: Options) -> None:
         records = (_step_json(piece, step) for piece, step in zip(pieces, steps, strict=False))
         stream_json({"view": "predictions"}, "steps", records)
     elif depth := paint.colours():
-        symbols = (model.tokenizer.piece(int(token)) for token in np.unique(seen.likeliest))
-        width = max(terminal.columns_of(terminal.symbol(piece)[:CUT]) for piece in symbols)
-        _paint_predictions(zip(named, steps, strict=False), width + 6, depth)
+        pieces = [model.tokenizer.piece(int(token)) for token in np.unique(seen.likeliest)]
+        width = max(_widest(map(terminal.symbol, pieces)) + 6, _widest(set(named)) + 1)
+        _paint_predictions(zip(named, steps, strict=False), width, depth)
     else:
         titles = [f"{title}{k + 1}" for k in range(seen.likeliest.shape[1]) for title in COLUMNS]
         rows = (
@@ -234,6 +225,10 @@ def _paint_predictions(steps: Iterator[tuple[str, Step]], width: int, depth: int
 def _padded(text: str, width: int, colour: Colour | None = None, depth: int = 0) -> str:
     rest = " " * (width - terminal.columns_of(text))
     return (paint.painted(text, colour, depth) if colour else text) + rest
+
+
+def _widest(symbols: Iterable[str]) -> int:
+    return max(terminal.columns_of(symbol[:CUT]) for symbol in symbols)
 
 
 def _share(p: float) -> str:

@@ -79,7 +79,8 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
     surprise     every character on the colour of its bits, and the greatest surprises
     predictions  the five likeliest next after every character
     cells        the text coloured by one cell; or which cell tells a feature best, chosen
-                 on the first half of the text and scored on the second, beside chance
+                 on the first half of the text and scored on the second, beside the same
+                 for the labels moved along the text, which is chance
     gates        how often each gate of each cell is nearly closed or nearly open
     matching     where else the cells are on that are on throughout a span
     context      how strongly each earlier character bears on one prediction
@@ -88,7 +89,11 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
     for the others. A per-line model is shown the lines that are not empty: those alone are
     counted, as lines and as characters. Lines, columns, --span and --position count the text as it
     is shown, which for words may have other spacing, and <UNK>; bits per character are of the text
-    as it is. In a pipe or with NO_COLOR the same comes as columns.
+    as it is. In a pipe or with NO_COLOR the same comes as columns; --find, --find-regex and --view
+    matching print a table wherever they are.
+
+    A token of several characters has a --find of capital, digit, space, vowel or word-start if one
+    of its characters has it; of the others, and of --find-regex, what its last character has.
 
     \b
     Example:

@@ -10,6 +10,7 @@ from charlm.cli.options import (
     on_unknown_option,
     output_options,
 )
+from charlm.errors import TextError
 
 if TYPE_CHECKING:
     from charlm.api import Model
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=2),
     default=10_000,
     metavar="N",
-    help="Read at most so many characters of TEXT.  [default: 10000]",
+    help="Read at most so many characters of TEXT; per line, whole lines.  [default: 10000]",
 )
 @click.option(
     "--seed",
@@ -98,7 +99,12 @@ def _subject(model: "Model", text: str, options: dict[str, Any]) -> tuple[str, s
     from charlm.extras.origin import first_of
 
     found = text_argument(text, options["encoding"])
-    whole = first_of(found.chunks(), options["characters"])
+    whole = first_of(found.chunks(), options["characters"], model.per_line)
+    if found.characters > len(whole) and not whole.strip("\n"):
+        raise TextError(
+            f"the first line of {found.name} is longer than --characters {options['characters']}, "
+            "and this model reads whole lines; give more"
+        )
     model.encode(whole, on_unknown=options["on_unknown"])
     if found.characters > len(whole):
         return f"{found.name}, its first {len(whole):,} of {found.characters:,} characters", whole

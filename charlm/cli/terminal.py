@@ -9,12 +9,11 @@ import os
 import shutil
 import sys
 import time
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from charlm.figures import bar, duration, on_one_line
+from charlm.figures import bar, duration, hidden, on_one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,14 +36,12 @@ def visible(text: str) -> str:
 
 def _shown(character: str) -> str:
     code = ord(character)
-    if character in "\n\t" or character.isprintable():
+    if not hidden(character):
         return character
     if code < 32:
         return chr(0x2400 + code)
     if code == 127:
         return "␡"
-    if unicodedata.category(character) in ("Zs", "Mn", "Mc", "Me"):
-        return character
     return f"<U+{code:04X}>"
 
 

@@ -64,10 +64,22 @@ def names(model: "Model", passage: "Passage") -> list[str]:
     ]
 
 
-def around(passage: "Passage", begin: int, end: int, reach: int = 16) -> str:
-    """Tokens begin to end in brackets, with some of the text before and behind."""
+def of_characters(passage: "Passage", values: Sequence[float]) -> list[float]:
+    """Of each token that completes a character its value, those of its other bytes added."""
+    summed, waiting = [], 0.0
+    for piece, value in zip(passage.pieces, values, strict=True):
+        waiting += value
+        summed.append(waiting)
+        waiting = 0.0 if piece else waiting
+    return summed
+
+
+def around(passage: "Passage", begin: int, end: int, name: str = "", reach: int = 16) -> str:
+    """Tokens begin to end in brackets, with some of the text before and behind.
+
+    name: what stands there instead of bytes that complete no character.
+    """
     before = "".join(passage.pieces[max(0, begin - reach) : begin])[-reach:]
+    inside = "".join(passage.pieces[begin:end]) or name
     behind = "".join(passage.pieces[end : end + reach])[:reach]
-    return f"{paint.shown(before)}⟦{paint.shown(''.join(passage.pieces[begin:end]))}⟧" + (
-        paint.shown(behind)
-    )
+    return f"{paint.shown(before)}⟦{paint.shown(inside)}⟧{paint.shown(behind)}"

@@ -5,7 +5,7 @@ knows nothing about what is done with the text.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,14 +88,17 @@ def _places(checkpoint_path: Path, name: str) -> Iterator[Path]:
 
 
 def valid_text(origin: Origin, checkpoint: Checkpoint, characters: int) -> str:
-    """The beginning of the part that a training holds back; empty where it is nothing."""
+    """The beginning of the part that a training holds back, as `first_of` cuts it.
+
+    Empty where it is nothing or, per line, where its first line is longer than so many characters.
+    """
     if origin.same and not origin.validated:
         return ""
     if checkpoint.model.per_line:
         held = lines_where(
             origin.text.line_chunks(), lambda line: line % VALID_EVERY == VALID_EVERY - 1
         )
-        return first_of(held, characters)
+        return first_of(held, characters, per_line=True)
     share = checkpoint.corpus["valid_characters"] / max(
         1, checkpoint.corpus["train_characters"] + checkpoint.corpus["valid_characters"]
     )
@@ -109,12 +112,18 @@ def valid_text(origin: Origin, checkpoint: Checkpoint, characters: int) -> str:
     return "".join(pieces)[:characters]
 
 
-def first_of(pieces: Iterator[str], characters: int) -> str:
-    """The first characters of a text in pieces."""
+def first_of(pieces: Iterable[str], characters: int, per_line: bool = False) -> str:
+    """The first characters of a text in pieces; per line as many whole lines as they hold.
+
+    A line cut in the middle would have an end, which is predicted, where the text has none.
+    """
     found, length = [], 0
     for piece in pieces:
         found.append(piece)
         length += len(piece)
-        if length >= characters:
+        if length > characters:
             break
-    return "".join(found)[:characters]
+    text = "".join(found)
+    if per_line and length > characters:
+        return text[: text.rfind("\n", 0, characters) + 1]
+    return text[:characters]

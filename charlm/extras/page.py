@@ -113,6 +113,7 @@ def _temperatures(written: list[Written]) -> list[Chart]:
                 "temperature",
                 "share that is new",
                 lines,
+                y_range=(0.0, 1.0),
             )
         )
     return charts

@@ -6,7 +6,6 @@ Knows models and passages; knows nothing about HTML.
 
 import base64
 import dataclasses
-import re
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from charlm.api import Model
 from charlm.errors import TextError
+from charlm.figures import hidden
 from charlm.inference import Array
 from charlm.inspection.activations import Block, Cell, blocks
 from charlm.inspection.features import FEATURES, of_tokens
@@ -27,10 +27,6 @@ LEVELS = 16  # of a cell's value, from −1 to 1
 MOST_VALUES = 6_000_000  # cells × tokens that are kept: about 3 MB of a page
 BEST = 3  # cells that are shown of each feature
 PROBABILITY = 10_000  # of what a probability is written as a share
-
-_UNSEEN = re.compile(
-    "[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
-)
 
 Levels = npt.NDArray[np.uint8]
 
@@ -50,7 +46,7 @@ class Reading:
     all_cells: int
     levels: Levels
     found: dict[str, Found]
-    squashed: bool  # values are v / (1 + |v|): a ReLU's have no bound
+    squashed: bool  # levels are of v / (1 + |v|): a ReLU's values have no bound
 
     @property
     def bits(self) -> float:
@@ -62,7 +58,7 @@ class Reading:
         numbers, likeliest = np.unique(self.expected.likeliest, return_inverse=True)
         return {
             "pieces": [shown(piece) for piece in self.passage.pieces],
-            "bits": [round(float(bits), 2) for bits in self.expected.bits],
+            "bits": [round(float(bits), 4) for bits in self.expected.bits],
             "ranks": self.expected.ranks.tolist(),
             "names": [shown(self.names[number]) for number in numbers],
             "likeliest": likeliest.reshape(self.expected.likeliest.shape).tolist(),
@@ -150,7 +146,7 @@ def _found_json(found: Found) -> dict[str, Any]:
     return {
         "measure": found.measure,
         "cells": [record(one) for one in found.cells[:BEST]],
-        "shuffled": round(found.chance.held_out, 3),
+        "moved": round(found.chance.held_out, 3),
         "beyondChance": found.beyond_chance,
     }
 
@@ -161,5 +157,7 @@ def packed(levels: Levels) -> str:
 
 
 def shown(text: str) -> str:
-    """The text with controls that a page would hide or obey made visible, as `<U+202E>`."""
-    return _UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", text)
+    """The text with all that a page would hide or obey made visible, as `<U+202E>`."""
+    if text.isprintable():
+        return text
+    return "".join(f"<U+{ord(one):04X}>" if hidden(one) else one for one in text)

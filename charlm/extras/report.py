@@ -17,7 +17,7 @@ from charlm.corpus import tokenize
 from charlm.errors import OptionError, TextError
 from charlm.extras.charts import Chart, Line
 from charlm.extras.contexts import Contexts, contexts
-from charlm.extras.origin import Origin, valid_text
+from charlm.extras.origin import Origin, first_of, valid_text
 from charlm.extras.reading import Reading, read
 from charlm.extras.runs import Run
 from charlm.extras.temperatures import Written, write_at
@@ -134,6 +134,8 @@ def _subject(
     missing = "its corpus was not found"
     if origin:
         missing = f"{origin.text.name} has no part that it was validated on"
+        if model.per_line:
+            missing += f", or none that begins with a line of at most {characters:,} characters"
     what = f"what the model wrote itself at temperature 1 with seed {seed}: a checkpoint keeps no "
     what += f"text, and {missing}, so this does not show how it reads people's text"
     return what, _own_text(model, characters, seed)
@@ -142,9 +144,11 @@ def _subject(
 def _own_text(model: Model, characters: int, seed: int) -> str:
     count = max(1, characters // 20) if model.per_line else 1
     [written] = write_at(model, [1.0], count, characters, seed)
-    text = "\n".join(filter(None, written.texts))[:characters]
+    lines = (f"{line}\n" for line in written.texts if line)
+    text = first_of(lines if model.per_line else written.texts, characters, model.per_line)
     if not text:
-        raise TextError("the model wrote nothing to read; give a TEXT")
+        what = "no whole line" if model.per_line else "nothing"
+        raise TextError(f"the model wrote {what} to read; give a TEXT")
     return text
 
 

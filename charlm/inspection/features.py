@@ -1,7 +1,8 @@
 """Features of a text that a cell might keep track of, one value for each character.
 
 Each is what is so *after* the character: the opening quotation mark is inside, the closing one is
-not. Knows text alone.
+not. A token of several characters has what one of them has (a capital), and is where its last one
+is (inside quotation marks). Knows text alone.
 """
 
 import re
@@ -73,6 +74,9 @@ FEATURES: dict[str, Callable[[str], Labels]] = {
     "digit": lambda text: _each(text, str.isdigit),
     "word-start": word_start,
 }
+OF_CHARACTERS = {
+    FEATURES[name] for name in ("capital", "space", "vowel", "digit", "word-start")
+}  # which a token has if one of its characters has it
 
 
 def matches(pattern: str) -> Callable[[str], Labels]:
@@ -96,13 +100,22 @@ def matches(pattern: str) -> Callable[[str], Labels]:
 
 
 def of_tokens(feature: Callable[[str], Labels], passage: Passage) -> Labels:
-    """The feature after each token: that of its last character. Per line, every line is its own."""
+    """The feature of each token: whether a character has it (OF_CHARACTERS), else its last one's.
+
+    A byte that completes no character has what the character before it has. Per line, every line
+    is its own.
+    """
     if passage.per_line:
         lines = passage.text.split("\n")[:-1]
         labels = np.concatenate([feature(line + "\n") for line in lines])
     else:
         labels = feature(passage.text)
-    return labels[np.maximum(passage.offsets()[1:] - 1, 0)]
+    begins, ends = passage.offsets()[:-1], passage.offsets()[1:]
+    of_last: Labels = labels[np.maximum(ends - 1, 0)]
+    if feature in OF_CHARACTERS:
+        filled = ends > begins
+        of_last[filled] = np.logical_or.reduceat(labels, begins[filled])
+    return of_last
 
 
 def _is_vowel(character: str) -> bool:

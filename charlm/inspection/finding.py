@@ -1,9 +1,10 @@
 """Which cell tells a feature: chosen on the first half of a text, scored on the second.
 
 A feature that is or is not is measured by AUROC (the chance that the cell is higher where it is
-than where it is not), a counted one by Pearson's correlation. The same is done with shuffled
-labels: the best of hundreds of cells looks better than chance by chance alone. Knows activations
-and labels; knows nothing about terminals.
+than where it is not), a counted one by Pearson's correlation. The same is done with the labels
+moved along the text: the best of hundreds of cells looks better than chance by chance alone, all
+the more where labels and cells come in runs, which moving keeps. Knows activations and labels;
+knows nothing about terminals.
 """
 
 import dataclasses
@@ -20,8 +21,8 @@ from charlm.inspection.activations import Block, Cell, blocks
 from charlm.inspection.features import Labels
 from charlm.inspection.passage import Passage
 
-LEVELS = 1024  # values of a cell that AUROC tells apart
-SHUFFLES = 5
+LEVELS = 1024  # values of a cell that AUROC tells apart: it is good to three decimals
+MOVES = 5
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,16 +43,16 @@ class FoundCell:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """All cells, the best on the first half first, and the best cell of each shuffle."""
+    """All cells, the best on the first half first, and the best cell of each move."""
 
     measure: str  # "AUROC" or "correlation"
     cells: list[FoundCell]
-    shuffled: list[FoundCell]
+    moved: list[FoundCell]  # for the labels moved along the text
 
     @property
     def chance(self) -> FoundCell:
-        """The shuffles' best on the held-out half: what does no better was found by chance."""
-        return max(self.shuffled, key=lambda one: one.held_out)
+        """The moves' best on the held-out half: what does no better was found by chance."""
+        return max(self.moved, key=lambda one: one.held_out)
 
     @property
     def beyond_chance(self) -> bool:
@@ -60,7 +61,7 @@ class Found:
 
 
 class Statistics(Protocol):
-    """What is counted of one half, block by block, for the labels and every shuffle of them."""
+    """What is counted of one half, block by block, for the labels and every move of them."""
 
     def add(self, values: Array, labels: Labels) -> None:
         """values (time, cells), labels (time, label sets)."""
@@ -82,14 +83,16 @@ def find_in(read: Iterable[Block], config: ModelConfig, labels: Labels) -> Found
     middle = len(labels) // 2
     _check(labels, middle)
     draw = np.random.default_rng(0)
-    sets = [labels, *(_shuffled(draw, labels, middle) for _ in range(SHUFFLES))]
+    sets = [labels, *(_moved(draw, labels, middle) for _ in range(MOVES))]
     stacked = np.stack(sets, axis=1)
     cells = config.layers * config.hidden_size
     counted = labels.dtype != bool
     kind = Correlation if counted else Ranks
     halves: list[Statistics] = [kind(cells, len(sets)) for _ in range(2)]
     for block in read:
-        values, at = bounded(block.values(), config), max(0, middle - block.start)
+        values, at = block.values(), max(0, middle - block.start)
+        if not counted:
+            values = bounded(values, config)
         halves[0].add(values[:at], stacked[block.steps][:at])
         halves[1].add(values[at:], stacked[block.steps][at:])
     chosen, held_out = (half.strengths() for half in halves)
@@ -111,8 +114,10 @@ def _check(labels: Labels, middle: int) -> None:
             )
 
 
-def _shuffled(draw: np.random.Generator, labels: Labels, middle: int) -> Labels:
-    return np.concatenate([draw.permutation(labels[:middle]), draw.permutation(labels[middle:])])
+def _moved(draw: np.random.Generator, labels: Labels, middle: int) -> Labels:
+    """Each half moved by a random number of tokens; what leaves it at its end begins it."""
+    halves = labels[:middle], labels[middle:]
+    return np.concatenate([np.roll(half, draw.integers(len(half))) for half in halves])
 
 
 def bounded(values: Array, config: ModelConfig) -> Array:
@@ -135,7 +140,10 @@ def _found(
 
 
 class Ranks:
-    """AUROC from a histogram of every cell, with LEVELS levels; equal values count half."""
+    """AUROC from a histogram of every cell, with LEVELS levels from −1 to 1.
+
+    Values of one level are equal, and equal values count half.
+    """
 
     def __init__(self, cells: int, sets: int) -> None:
         self._all = np.zeros(cells * LEVELS, np.int32)

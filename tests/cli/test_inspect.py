@@ -150,7 +150,7 @@ def test_finding_a_cell(charlm: Any, cat_path: Path) -> None:
     record = inspected(charlm, cat_path, "--find", "space", text=TEXT * 9)
     assert (record["feature"], record["measure"]) == ("space", "AUROC")
     assert len(record["cells"]) == 32
-    assert len(record["shuffled"]) == 5
+    assert len(record["moved"]) == 5
     best = record["cells"][0]
     assert best.keys() == {"layer", "cell", "rising", "chosen", "held_out"}
     shown = charlm("inspect", cat_path, TEXT * 9, "--find", "space").out
@@ -159,8 +159,8 @@ def test_finding_a_cell(charlm: Any, cat_path: Path) -> None:
         "chosen on the first 306 tokens, scored on the other 306\n"
     )
     assert f"1:{best['cell']} " in shown
-    assert f"{best['held_out']:.4f}" in shown
-    assert "labels shuffled (best of 5)" in shown
+    assert f"{best['chosen']:.3f}     {best['held_out']:.3f}\n" in shown
+    assert "labels moved along the text (best of 5)" in shown
     assert f"look at it: --cell-index 1:{best['cell']}; 0.5 is chance, 1 is perfect" in shown
 
 
@@ -173,7 +173,7 @@ def test_cells_that_do_no_better_than_chance_are_not_recommended(
     for letter in "acehst":
         asked = ("inspect", cat_path, text, "--find-regex", f".(?={letter})")
         record = json.loads(charlm(*asked, "--json").out)
-        chance = max(one["held_out"] for one in record["shuffled"])
+        chance = max(one["held_out"] for one in record["moved"])
         told = record["cells"][0]["held_out"] > chance
         shown = charlm(*asked).out
         assert ("look at it: " in shown) == told
@@ -280,6 +280,24 @@ def test_a_terminal_gets_the_text_on_colours(cat_path: Path) -> None:
     assert all(len(line) <= 80 for line in screen.display)
 
 
+def test_context_is_of_whole_characters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from charlm import gradients
+    from charlm.cli import cell_views
+
+    strengths = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 1.0])  # of <EOS>, a, and the bytes of €
+    monkeypatch.setattr(gradients, "context", lambda *_: strengths)
+    monkeypatch.setattr(paint, "colours", lambda: paint.DIRECT)
+    model = Model(random_checkpoint(tokenizer="bytes"))
+    passage = Passage.of(model.tokenizer, "a€bc", False)
+    cell_views.context(model, passage, {"position": None, "as_json": False})
+    shown = capsys.readouterr().out
+    for text, strength in (("a", 1), ("€", 9), ("b", 1)):
+        assert paint.painted(text, sequential(strength / 9), paint.DIRECT) in shown
+    assert paint.painted(" 9 ", sequential(1), paint.DIRECT) in shown
+
+
 def test_without_colorterm_there_are_256_colours(cat_path: Path) -> None:
     written = on_terminal(cat_path, "The cat", "--cell-index", "1:3")
     assert re.search(r"\x1b\[48;5;\d+;38;5;(16|231)mT", written)
@@ -293,6 +311,8 @@ def test_without_colours_a_terminal_gets_columns(
     written = on_terminal(cat_path, "The cat", COLORTERM="truecolor", **environment)
     assert "\x1b[48" not in written
     assert "1\t1\tT\t" in written
+    gates = on_terminal(cat_path, "The cat", "--view", "gates", **environment)
+    assert gates.startswith("layer\tgate\tcell\tbelow 0.1\tabove 0.9\r\n")
 
 
 @pytest.mark.parametrize(
@@ -314,6 +334,42 @@ def test_views_fit_the_terminal(cat_path: Path, view: list[str], legend: str, co
     assert legend in " ".join(plain.split())
     titles = re.findall(r"layer 1, \w+ gate", plain)
     assert len(titles) == (3 if "gates" in view else 0)
+
+
+def test_the_axis_of_a_gate_ends_under_its_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    from charlm.cli import cell_views
+    from charlm.inspection.gates import Saturation
+
+    one = Saturation(1, "update", left=np.zeros(2), right=np.array([0.0, 1.0]))
+    cell_views._scatter([one, one])
+    *_, bottom, axis, _ = capsys.readouterr().out.splitlines()
+    ends = [found.start() for found in re.finditer("·", bottom)]
+    assert len(ends) == 4
+    assert [found.start() for found in re.finditer(r"(?<= )[01](?= )", axis)] == ends
+
+
+def test_columns_of_predictions_stand_under_one_another(
+    cat_model: Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also of what takes no column itself, and is shown as `<U+200B>`."""
+    from charlm.cli import expectation_views
+
+    monkeypatch.setattr(paint, "colours", lambda: paint.DIRECT)
+    passage = Passage.of(cat_model.tokenizer, "a\u200bb\u200bc", False)
+    expectation_views.predictions(cat_model, passage, {"as_json": False})
+    shown = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    heads, row, *_ = shown.splitlines()
+    assert re.split(" +", heads.strip()) == ["<EOS>", "a", "<U+200B>", "b", "<U+200B>", "c"]
+    starts = [found.start() for found in re.finditer(r"\S+", heads)]
+    assert [found.start() for found in re.finditer(r"\S+ \S+", row)] == starts
+
+
+def test_a_byte_among_the_greatest_surprises_is_named(charlm: Any, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save(path, random_checkpoint(tokenizer="bytes"))
+    out = charlm("inspect", path, "a€b").out
+    assert "⟦⟧" not in out
+    assert "a⟦<0xE2>⟧€b" in out
 
 
 def test_control_characters_of_a_text_reach_no_terminal(tmp_path: Path) -> None:
@@ -435,10 +491,9 @@ def test_a_model_without_gates_is_named(charlm: Any, tmp_path: Path) -> None:
 
 
 def test_a_character_of_several_bytes_has_the_bits_of_all() -> None:
-    from charlm.cli.expectation_views import _of_characters
-    from charlm.cli.views import names
+    from charlm.cli.views import names, of_characters
 
     model = Model(random_checkpoint(tokenizer="bytes"))
     passage = Passage.of(model.tokenizer, "a€b", False)
     assert names(model, passage) == ["a", "<0xE2>", "<0x82>", "€", "b"]
-    assert _of_characters(passage, [1.0, 2.0, 3.0, 4.0, 5.0])[3:] == [9.0, 5.0]
+    assert of_characters(passage, [1.0, 2.0, 3.0, 4.0, 5.0])[3:] == [9.0, 5.0]

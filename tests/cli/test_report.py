@@ -1,5 +1,6 @@
 """`charlm report`: the file it writes, and every refusal in one line."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,30 @@ def test_what_is_read_is_never_written_over(charlm: Any, cat_path: Path, tmp_pat
         err = charlm("report", cat_path, text, "-o", output, "--force", code=2).err
         assert "which is to be read" in err
     assert text.read_text() == "The cat was full.\n"
+
+
+def test_a_model_of_lines_reads_whole_lines(charlm: Any, name_path: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("Anna\nOtto\nAda\n")
+    asked = ("report", name_path, text, "-o", tmp_path / "r.html", "--force", "--characters")
+    assert "its first 10 of 14 characters" in charlm(*asked, 12).err
+    assert charlm(*asked, 4, code=1).err == (
+        "charlm: the first line of text.txt is longer than --characters 4, "
+        "and this model reads whole lines; give more\n"
+    )
+
+
+def test_a_name_that_is_no_utf8_is_shown_safely(
+    charlm: Any, cat_path: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "a\udcffb.safetensors"
+    try:
+        shutil.copy(cat_path, path)
+    except (OSError, UnicodeError):
+        pytest.skip("this file system has no such names")
+    output = tmp_path / "r.html"
+    charlm("report", path, TEXT, "-o", output)
+    assert "<h1>a&lt;U+DCFF&gt;b</h1>" in output.read_text(encoding="utf-8")
 
 
 def test_a_text_in_many_files_is_read_as_far_as_asked(

@@ -3,7 +3,7 @@
 const element = (id) => document.getElementById(id);
 const data = JSON.parse(element("data").textContent);
 const count = data.pieces.length;
-const text = element("text"), panel = element("panel");
+const text = element("text");
 const spans = [];
 let view = "surprise";
 let current = 0;
@@ -51,7 +51,8 @@ function write() {
 
 const shade = (share) => `s${Math.round(Math.min(Math.max(share, 0), 1) * (SHADES - 1))}`;
 const level = (row, t) => levels[row * count + t];
-const value = (k) => (2 * k + 1) / LEVELS - 1;
+const unsquashed = (value) => data.squashed ? value / (1 - Math.abs(value)) : value;
+const value = (k) => unsquashed((2 * k + 1) / LEVELS - 1); // in the middle of a level
 const signed = (number, digits) => number.toFixed(digits).replace("-", "−");
 
 function bearing(t) { // on the current token, of token t, as a share of the greatest
@@ -103,7 +104,7 @@ function legend() {
   } else if (view === "cell") {
     if (!levels) return say("cells cannot be shown: this browser unpacks no data");
     for (let k = 0; k < LEVELS; k += 3) add(signed(value(k), 1), `c${k}`);
-    say(`cell ${data.cells[cell]} after each character${data.squashed ? ", v / (1 + |v|)" : ""}`);
+    say(`cell ${data.cells[cell]} after each character`);
   } else if (view === "context") {
     const greatest = data.contexts.greatest[current];
     if (greatest === undefined) {
@@ -150,7 +151,7 @@ function speak(t) {
   const expected = data.likeliest[t].map((name, k) =>
     `${named(data.names[name])} ${percent(data.probabilities[t][k] / 10000)}`);
   element("spoken").textContent =
-    `${named(data.pieces[t])}, ${data.bits[t]} bits, expected: ${expected.join(", ")}`;
+    `${named(data.pieces[t])}, ${data.bits[t].toFixed(2)} bits, expected: ${expected.join(", ")}`;
 }
 
 // Only the current character can have the focus: what can, hinders selecting by mouse.
@@ -315,7 +316,7 @@ function addCells() {
       button.addEventListener("click", () => showCell(rows.get(name)));
       buttons.append(button);
     }
-    row.append(head, buttons, make("td", found.shuffled.toFixed(2), "number"));
+    row.append(head, buttons, make("td", found.moved.toFixed(2), "number"));
     return row;
   }));
 }
@@ -418,7 +419,8 @@ function tellMatches(names) {
 
 function addThresholds() {
   for (let k = LEVELS / 2 + 1; k < LEVELS; k++) {
-    const option = make("option", String((2 * k) / LEVELS - 1));
+    const least = unsquashed((2 * k) / LEVELS - 1);
+    const option = make("option", String(Number(least.toFixed(3))));
     option.value = k;
     element("threshold").append(option);
   }
