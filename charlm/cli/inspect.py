@@ -18,7 +18,7 @@ VIEWS = {  # where each is
     "surprise": "charlm.cli.expectation_views",
     "predictions": "charlm.cli.expectation_views",
     "cells": "charlm.cli.cell_views",
-    "gates": "charlm.cli.cell_views",
+    "gates": "charlm.cli.gate_views",
     "matching": "charlm.cli.cell_views",
     "context": "charlm.cli.cell_views",
 }

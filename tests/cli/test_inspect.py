@@ -337,11 +337,11 @@ def test_views_fit_the_terminal(cat_path: Path, view: list[str], legend: str, co
 
 
 def test_the_axis_of_a_gate_ends_under_its_picture(capsys: pytest.CaptureFixture[str]) -> None:
-    from charlm.cli import cell_views
+    from charlm.cli import gate_views
     from charlm.inspection.gates import Saturation
 
     one = Saturation(1, "update", left=np.zeros(2), right=np.array([0.0, 1.0]))
-    cell_views._scatter([one, one])
+    gate_views._scatter([one, one])
     *_, bottom, axis, _ = capsys.readouterr().out.splitlines()
     ends = [found.start() for found in re.finditer("·", bottom)]
     assert len(ends) == 4
