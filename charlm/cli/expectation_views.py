@@ -6,6 +6,7 @@ Each is drawn on a terminal, or written as columns or JSON.
 import dataclasses
 import math
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,9 @@ def _surprise_columns(
         ["line", "column", "token", "bits", "rank", "expected", "P"],
         ((*place, token, float(b), r, e, float(p)) for place, token, b, r, e, p in figures),
     )
+    if not sys.stdout.isatty():  # a program reads one table; --json has the sums too
+        terminal.notice(_total(passage, sum(totals)))
+        return
     terminal.write("\n")
     columns(
         ["line", "bits", "tokens"],

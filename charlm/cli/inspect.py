@@ -89,7 +89,8 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
     for the others. A per-line model is shown the lines that are not empty: those alone are
     counted, as lines and as characters. Lines, columns, --span and --position count the text as it
     is shown, which for words may have other spacing, and <UNK>; bits per character are of the text
-    as it is. In a pipe or with NO_COLOR the same comes as columns; --find, --find-regex and --view
+    as it is. In a pipe or with NO_COLOR the same comes as columns, of surprise into a pipe those of
+    the tokens alone; --find, --find-regex and --view
     matching print a table wherever they are.
 
     A token of several characters has a --find of capital, digit, space, vowel or word-start if one

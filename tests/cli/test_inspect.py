@@ -67,7 +67,12 @@ def on_terminal(*args: object, **environment: str) -> str:
 
 
 def test_surprise_as_columns(charlm: Any, cat_path: Path, cat_model: Model) -> None:
-    tokens, lines, total, greatest = charlm("inspect", cat_path, TEXT).out.split("\n\n", 3)
+    ran = charlm("inspect", cat_path, TEXT)
+    shown = on_terminal(cat_path, TEXT, NO_COLOR="1").replace("\r", "").expandtabs(1)
+    tokens, lines, total, greatest = shown.split("\n\n", 3)
+    assert ran.out.expandtabs(1) == tokens + "\n", "one table into a pipe"
+    assert ran.err == total + "\n"
+    tokens, lines = ran.out, lines.replace(" ", "\t")
     header, *rows = rows_of(tokens)
     assert header == ["line", "column", "token", "bits", "rank", "expected", "P"]
     assert rows[0][:3] == ["1", "1", "T"]
@@ -110,7 +115,7 @@ def test_words_have_the_bits_a_character_that_eval_gives(
     record = inspected(charlm, path, *unk, text=text.read_text())
     assert record["characters"] == measured["characters"] == 61
     each = f"{measured['bits_per_character']:.4f} a character (61 characters)"
-    assert each in charlm("inspect", path, text, *unk).out
+    assert each in charlm("inspect", path, text, *unk).err
 
 
 def test_per_line_the_end_is_shown_as_a_newline(charlm: Any, name_path: Path) -> None:
@@ -364,10 +369,10 @@ def test_columns_of_predictions_stand_under_one_another(
     assert [found.start() for found in re.finditer(r"\S+ \S+", row)] == starts
 
 
-def test_a_byte_among_the_greatest_surprises_is_named(charlm: Any, tmp_path: Path) -> None:
+def test_a_byte_among_the_greatest_surprises_is_named(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save(path, random_checkpoint(tokenizer="bytes"))
-    out = charlm("inspect", path, "a€b").out
+    out = on_terminal(path, "a€b", NO_COLOR="1")
     assert "⟦⟧" not in out
     assert "a⟦<0xE2>⟧€b" in out
 
