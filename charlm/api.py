@@ -5,7 +5,7 @@ run against a small model that the tests train.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from charlm import scoring
@@ -18,8 +18,9 @@ from charlm.inference import Engine, Ids, NumpyEngine
 from charlm.inspection.surprise import ScoredText
 from charlm.sampling import Sampler, generate, never_written
 from charlm.scoring import Score, TokenScore, Watch
+from charlm.summary import summary
 from charlm.text import Text, text_of
-from charlm.tokenizers import EOS, Decoder
+from charlm.tokenizers import EOS
 from charlm.tokenizers.words import WordDecoder
 
 LENGTH = 1000  # tokens of a text that is written, at most, if nothing else is said
@@ -45,6 +46,10 @@ class Model:
         self.engine: Engine = NumpyEngine(checkpoint.model, checkpoint.weights)
         self._bulk: dict[str, Engine] = {}
 
+    def __repr__(self) -> str:
+        """The first line of `charlm info`."""
+        return f"<charlm model: {summary(self.checkpoint)[0][1]}>"
+
     def engine_for(self, tokens: int, device: str = "auto") -> Engine:
         """The engine that runs this many tokens soonest: torch's pays when they are many."""
         if device in ("auto", "cpu") and 2 * tokens * self.checkpoint.model.parameters < BULK:
@@ -67,7 +72,7 @@ class Model:
         if on_unknown not in ("error", "unk"):
             raise OptionError(f"on_unknown={on_unknown!r}: give 'error' or 'unk'")
         if on_unknown == "error" and (unseen := self.tokenizer.unseen(text)):
-            raise VocabularyError(_unseen_message(unseen))
+            raise VocabularyError.of(unseen)
         return self.tokenizer.encode(text)
 
     def sample(
@@ -99,9 +104,7 @@ class Model:
             allow_unk=allow_unk,
             on_unknown=on_unknown,
         )
-        decoder = self.decoder_after(prompt)
-        pieces = [decoder.feed(int(token[0])) for token in tokens if token[0] != EOS]
-        return "".join([*pieces, decoder.finish()])
+        return "".join(self.written(prompt, (token[0] for token in tokens)))
 
     def stream(
         self,
@@ -159,14 +162,21 @@ class Model:
         if self.per_line and (several := [text for text in texts if "\n" in text]):
             raise OptionError(f"{several[0]!r:.40} holds a line end; this model's texts are lines")
 
-    def decoder_after(self, prompt: str) -> Decoder:
-        """A decoder of what follows the prompt, so that words are joined to it as to others."""
+    def written(self, prompt: str, tokens: Iterable[int]) -> Iterator[str]:
+        """What tokens after a prompt write, piece by piece; words are joined to it as to others.
+
+        >>> "".join(model.written("The ", model.encode("cat")))
+        'cat'
+        """
         decoder = self.tokenizer.decoder()
         for token in self.tokenizer.encode(prompt):
             decoder.feed(int(token))
         if isinstance(decoder, WordDecoder) and prompt[-1:].isspace():
             decoder.glue()
-        return decoder
+        for token in tokens:
+            if token != EOS:
+                yield decoder.feed(int(token))
+        yield decoder.finish()
 
     def score(self, text: str, *, given: str = "", eos: bool | None = None) -> ScoredText:
         """P(text) by the chain rule, as a sequence from the zero state after <EOS> and `given`.
@@ -287,13 +297,3 @@ def _seed(seed: int | None) -> list[int]:
     if seed < 0:
         raise OptionError(f"--seed: {seed} cannot be used; give 0 or more")
     return [seed, 0]
-
-
-def _unseen_message(unseen: list[tuple[int, str]]) -> str:
-    """`the model never saw 'é' (U+00E9) at character 4, …`."""
-    shown = []
-    for offset, piece in unseen[:3]:
-        code = f" (U+{ord(piece):04X})" if len(piece) == 1 else ""
-        shown.append(f"{piece!r}{code} at character {offset}")
-    more = f" and {len(unseen) - 3} more" if len(unseen) > 3 else ""
-    return f"the model never saw {', '.join(shown)}{more}; --on-unknown unk reads them as <UNK>"

@@ -10,6 +10,8 @@
 Knows nothing about how an error is shown: only `cli/` catches them, once.
 """
 
+from collections.abc import Sequence
+
 
 class CharlmError(Exception):
     """What happened, to which file or option, the value given, and what to do, in one line."""
@@ -29,6 +31,23 @@ class TextError(CharlmError):
 
 class VocabularyError(CharlmError):
     """A text that holds characters or words outside the model's vocabulary."""
+
+    @classmethod
+    def of(cls, unseen: Sequence[tuple[int, str]]) -> "VocabularyError":
+        """Names the first three of them, each given with its offset in characters.
+
+        >>> print(VocabularyError.of([(4, "é")]))
+        the model never saw 'é' (U+00E9) at character 4; --on-unknown unk reads it as <UNK>
+        """
+        shown = []
+        for offset, piece in unseen[:3]:
+            code = f" (U+{ord(piece):04X})" if len(piece) == 1 else ""
+            shown.append(f"{piece!r}{code} at character {offset}")
+        more = f" and {len(unseen) - 3} more" if len(unseen) > 3 else ""
+        them = "them" if len(unseen) > 1 else "it"
+        return cls(
+            f"the model never saw {', '.join(shown)}{more}; --on-unknown unk reads {them} as <UNK>"
+        )
 
 
 class CheckpointError(CharlmError):

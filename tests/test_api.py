@@ -187,3 +187,7 @@ def test_what_cannot_be_meant_is_refused(cat_model: Model) -> None:
         with pytest.raises(OptionError):
             wrong()
     assert "load" in dir(charlm)
+
+
+def test_a_model_says_what_it_is(cat_model: Model) -> None:
+    assert repr(cat_model).startswith("<charlm model: 1 × 32 LSTM, embedding 16, ")

@@ -1,7 +1,7 @@
 """`charlm sample`: text written by a model."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -150,23 +150,14 @@ def _stream(model: "Model", prompt: str, options: dict[str, Any]) -> str:
     from charlm.cli import terminal
     from charlm.sampling import until
 
-    tokens = (token[0] for token in _tokens(model, prompt, range(1), options))
+    tokens = (int(token[0]) for token in _tokens(model, prompt, range(1), options))
     terminal.write(prompt, options["raw"])
     written = [prompt]
-    for piece in until(_pieces(model, prompt, tokens), options["stop"]):
+    for piece in until(model.written(prompt, tokens), options["stop"]):
         terminal.write(piece, options["raw"])
         written.append(piece)
     terminal.write("\n")
     return "".join(written)
-
-
-def _pieces(model: "Model", prompt: str, tokens: Iterable[Any]) -> Iterator[str]:
-    """What the tokens of one text write after the prompt."""
-    decoder = model.decoder_after(prompt)
-    for token in tokens:
-        if token:
-            yield decoder.feed(int(token))
-    yield decoder.finish()
 
 
 def _blocks(
@@ -227,7 +218,7 @@ def _texts(model: "Model", prompt: str, numbers: range, options: dict[str, Any])
     with threads_for(model.checkpoint.model.parameters):
         tokens = np.array(list(_tokens(model, prompt, numbers, options)))
     columns = tokens.reshape(-1, len(numbers)).T
-    pieces = (_pieces(model, prompt, column) for column in columns)
+    pieces = (model.written(prompt, column.tolist()) for column in columns)
     return [prompt + "".join(until(text, options["stop"])) for text in pieces]
 
 

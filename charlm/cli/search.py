@@ -7,7 +7,6 @@ from charlm.cli.options import read_prompt
 from charlm.errors import OptionError
 
 if TYPE_CHECKING:
-    from charlm.api import Model
     from charlm.beam import Found
 
 DRAWING = ("temperature", "top_k", "top_p", "min_p", "count", "seed", "stop")
@@ -32,7 +31,8 @@ def search(checkpoint: str, options: dict[str, Any]) -> None:
         device=options["device"],
     )
     for number, one in enumerate(found, 1):
-        _print(number, one, prompt + _text(model, prompt, one), model.per_line, options)
+        text = prompt + "".join(model.written(prompt, one.tokens))
+        _print(number, one, text, model.per_line, options)
     if model.per_line and (cut := sum(not one.ended for one in found)):
         terminal.notice(f"{cut} of them cut at --length; their ln P counts no end of the line")
 
@@ -43,11 +43,6 @@ def _check(options: dict[str, Any]) -> None:
         raise OptionError("--length-penalty belongs to --beam K")
     refuse(DRAWING, "means nothing to --beam, which draws nothing; leave it out")
     refuse(COMPARING, "means nothing to --beam, which gives each text once; leave it out")
-
-
-def _text(model: "Model", prompt: str, one: "Found") -> str:
-    decoder = model.decoder_after(prompt)
-    return "".join([*map(decoder.feed, one.tokens), decoder.finish()])
 
 
 def _print(number: int, one: "Found", text: str, per_line: bool, options: dict[str, Any]) -> None:

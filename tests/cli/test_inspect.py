@@ -457,7 +457,7 @@ def test_options_that_cannot_be_used_are_named(
         (
             "The ☃",
             [],
-            "the model never saw '☃' (U+2603) at character 4; --on-unknown unk reads them as <UNK>",
+            "the model never saw '☃' (U+2603) at character 4; --on-unknown unk reads it as <UNK>",
         ),
         ("", [], "TEXT is empty: give a text, a file or - (standard input)"),
         (
