@@ -16,7 +16,7 @@ def test_a_mistyped_path_is_noticed(
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
-    ran = charlm("inspect", cat_path, text, "--on-unknown", "unk")
+    ran = charlm("inspect", cat_path, text, "--on-unknown", "unk", "--view", "predictions")
     assert ran.err == NOTICE.format(text)
     assert ran.out
 
@@ -31,7 +31,8 @@ def test_score_says_how_the_lines_of_a_file_are_scored(charlm: Any, cat_path: Pa
 
 @pytest.mark.parametrize("text", ["The cat was full.", "cat", "and/or", "a b.txt", "x." * 3000])
 def test_a_text_is_taken_as_it_is(charlm: Any, cat_path: Path, text: str) -> None:
-    assert charlm("inspect", cat_path, text, "--on-unknown", "unk").err == ""
+    options = ("--on-unknown", "unk", "--view", "predictions")
+    assert charlm("inspect", cat_path, text, *options).err == ""
 
 
 def test_the_notice_comes_before_what_the_model_never_saw(charlm: Any, cat_path: Path) -> None:
