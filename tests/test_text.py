@@ -198,7 +198,12 @@ def test_empty_files_of_a_folder_are_left_out(tmp_path: Path) -> None:
         (b"\xff\xfea\0", "utf-16", "a", "byte order mark dropped"),
         (b"\xff\xfea\0", "utf-16-le", "a", "byte order mark dropped"),
         (b"\0\0\xfe\xff\0\0\0a", "utf-32", "a", "byte order mark dropped"),
-        (b"a\r\nb\r\n", "utf-8", "a\r\nb\r\n", "lines end with CR LF, the CR is kept"),
+        (
+            b"a\r\nb\r\n",
+            "utf-8",
+            "a\r\nb\r\n",
+            "lines end with CR LF, the CR is kept (tr -d '\\r' takes it out)",
+        ),
         (b"a\rb\n", "utf-8", "a\rb\n", "carriage returns without a line feed, kept"),
         (b"a\0", "utf-8", "a\0", "NUL characters, kept (is it UTF-16 without a mark?)"),
     ],
@@ -215,7 +220,7 @@ def test_what_is_unusual_is_kept_and_said(
 def test_a_remark_about_many_files_is_one_line(tmp_path: Path) -> None:
     paths = [written(tmp_path, b"a\r\n", name) for name in "abc"]
     assert open_text(paths).notices == [
-        f"{paths[0]} and 2 more: lines end with CR LF, the CR is kept"
+        f"{paths[0]} and 2 more: lines end with CR LF, the CR is kept (tr -d '\\r' takes it out)"
     ]
 
 
