@@ -28,6 +28,7 @@ from charlm.errors import CheckpointError
 from charlm.foreign import FIRST_BYTES, look_of
 
 FORMAT = 1
+SUFFIX = ".safetensors"  # of the names that checkpoints are wont to have
 LONGEST_HEADER = 2**27  # bytes; all characters of Unicode, or a million words, fit
 MOST_VALUES = 2**22  # in a header, which bounds the memory that reading it takes
 ROOM = 2**20  # of both, for what is added to a record later
@@ -137,7 +138,10 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Container]:
         with open(handle, "rb") as file:
             yield _read_header(file, status.st_size)
     except OSError as error:
-        raise CheckpointError(f"{name}: {(error.strerror or str(error)).lower()}") from error
+        reason = (error.strerror or str(error)).lower()
+        there = os.path.isfile(name + SUFFIX) and not os.path.exists(name)
+        hint = f"; there is {name}{SUFFIX}" if there else ""
+        raise CheckpointError(f"{name}: {reason}{hint}") from error
     except CheckpointError as error:
         raise CheckpointError(f"{name}: {error}") from error
 

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from inspect import cleandoc
 from typing import Any, NoReturn
 
@@ -40,8 +41,9 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
         if cmd_name not in COMMANDS:
+            if close := get_close_matches(cmd_name, COMMANDS, 1):
+                ctx.fail(f"No such command {cmd_name!r}, but there is {close[0]}")
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
         return example_last(command)
@@ -91,7 +93,8 @@ def _message(error: Exception) -> str | None:
         if type(error).__name__ == "NoArgsIsHelpError":
             return None
         command = error.ctx.command_path if error.ctx else "charlm"
-        return f"{error.format_message().rstrip('.')}; {command} --help shows how"
+        said = error.format_message().rstrip(".")
+        return f"{said}{'' if said.endswith('?') else ';'} {command} --help shows how"
     if isinstance(error, OSError):
         where = error.filename if error.filename is not None else "standard output"
         return f"{os.fsdecode(where)}: {(error.strerror or str(error)).lower()}"
