@@ -156,7 +156,8 @@ class View:
             [(bar(progress.fraction, min(34, room - len(figures))), NAME), (figures, "")],
             *(_row(LABELS[k][:columns], rows[k]) for k in range(len(LABELS))),
             [("curve      ", NAME), (curve, "")],
-            [("sample     ", NAME), (self._sample, "")],
+            # Ctrl-C is echoed behind it, and must not begin a line of its own
+            [("sample     ", NAME), (self._sample[: max(0, room - 13)], "")],
         ]
 
 

@@ -352,11 +352,12 @@ def test_a_narrow_terminal_is_drawn_on(cat_file: Path, monkeypatch: pytest.Monke
     chosen = {"steps": 3, "hidden_size": 8, "batch_size": 4, "bptt": 16}
     run = begin(corpus, Machine("cpu", "float32", 1, 1e11), chosen)
     view = View(quiet=False)
-    view._valid = [2.0, 1.0, 1.5]
+    view._valid, view._sample = [2.0, 1.0, 1.5], "x" * 69
     *_, progress = run.training.run()
     for columns in range(1, 90):
         monkeypatch.setenv("COLUMNS", str(columns))
-        assert view._lines(run, progress)
+        *_, sample = view._lines(run, progress)
+        assert sum(len(text) for text, _ in sample) <= max(11, columns - 3), "^C has no room"
 
 
 def test_short_lines_are_said_unless_they_are_sequences(
