@@ -80,12 +80,16 @@ class Tokens:
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """What a model learns from (`train`) and is measured on while it learns (`valid`)."""
+    """What a model learns from (`train`) and is measured on while it learns (`valid`).
+
+    files: how many the text was in.
+    """
 
     name: str
     tokenizer: Tokenizer
     train: Tokens
     valid: Tokens
+    files: int = 1
 
     @property
     def digest(self) -> str:
@@ -165,7 +169,7 @@ def build_corpus(
         new = train_tokenizer(tokenizer.kind, pieces, min_count, vocabulary_size)
         tokenizer = tokenizer.grown(new)
     parts = [tokenize(part(), tokenizer, per_line) for part in (train_part, valid_part)]
-    return Corpus(text.name, tokenizer, parts[0], parts[1])
+    return Corpus(text.name, tokenizer, parts[0], parts[1], len(text.documents))
 
 
 def _split(text: Text, valid: Text | None, fraction: float, per_line: bool) -> Any:

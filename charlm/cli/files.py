@@ -47,8 +47,7 @@ def looks_like_a_file(text: str) -> bool:
 def output_file(options: dict[str, Any], *read: str | None) -> Path:
     """The -o FILE, none of those to be read; that it can be written is known before all else."""
     output = Path(options["output"])
-    if output == Path("-"):
-        raise OptionError("-o -: give a file's name; nothing of this goes to stdout")
+    refuse_stdout("-o", output)
     for path in filter(None, read):
         if same_file(output, path):
             raise OptionError(f"-o {output} is {path}, which is to be read; give another -o")
@@ -59,6 +58,12 @@ def output_file(options: dict[str, Any], *read: str | None) -> Path:
     if not output.parent.is_dir():
         raise OptionError(f"{output.parent} is not a folder; make it or give another -o")
     return output
+
+
+def refuse_stdout(flag: str, path: Path) -> None:
+    """Raises OptionError at the name that stdout has elsewhere."""
+    if path == Path("-"):
+        raise OptionError(f"{flag} -: give a file's name; nothing of this goes to stdout")
 
 
 def same_file(a: Path, b: str | Path) -> bool:

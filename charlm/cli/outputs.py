@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from charlm.cli.files import same_file
+from charlm.cli.files import refuse_stdout, same_file
 from charlm.errors import OptionError
 from charlm.sources import texts_in
 
@@ -26,9 +26,9 @@ def output_of(texts: tuple[str, ...], options: dict[str, Any]) -> Path:
 def check_output(texts: tuple[str, ...], output: Path, options: dict[str, Any]) -> None:
     """Refuses to overwrite by accident, and a text at all; to be called with the output locked."""
     log = options["log"] and Path(options["log"])
-    for flag, path in (("-o", output), ("--log", log)):
-        if path == Path("-"):
-            raise OptionError(f"{flag} -: give a file's name; nothing of this goes to stdout")
+    refuse_stdout("-o", output)
+    if log:
+        refuse_stdout("--log", log)
     folders = [path for path in texts if os.path.isdir(path)]
     read = [*texts, options["valid_path"], *(name for path in folders for name in texts_in(path))]
     for other in filter(None, read):

@@ -230,7 +230,7 @@ def _short_lines(run: "Run") -> float:
 def _sequences(run: "Run") -> str:
     if run.model.per_line:
         return "each line is a sequence"
-    several = run.corpus.train.sequences > 1
+    several = run.corpus.files > 1
     return "each file is a sequence" if several else "the text is one long sequence"
 
 
