@@ -124,10 +124,11 @@ def command(checkpoint: str, **options: Any) -> None:
     corpus = open_text([options["novelty"]], options["encoding"]) if options["novelty"] else None
     if drawn := options["seed"] is None:
         options["seed"] = int.from_bytes(os.urandom(4), "little")
-    if options["stop"] and (never := model.tokenizer.unseen(options["stop"])):
-        terminal.notice(
-            f"--stop: this model never writes {never[0][1]!r}; for a line's end give $'\\n'"
-        )
+    if options["stop"] and model.tokenizer.kind == "characters":  # a part of a word may come
+        for _, never in model.tokenizer.unseen(options["stop"])[:1]:
+            terminal.notice(
+                f"--stop: this model never writes {never!r}; for a line's end give $'\\n'"
+            )
     alone = options["count"] == 1 and not options["as_json"]
     texts: list[str] = []
     if alone and not options["unique"] and not options["novel"]:

@@ -204,6 +204,8 @@ def test_a_word_model_joins_its_text_to_the_prompt(charlm: Any, tmp_path: Path) 
     record = charlm("sample", path, "--prompt", "The cat", *options, "--json").out
     assert json.loads(record)["text"] + "\n" == spaced
     assert "<UNK>" not in spaced
+    part = charlm("sample", path, "--stop", "ca", *options)
+    assert part.err == "", "a part of a word may be written"
     assert "  " not in spaced
 
 
