@@ -243,10 +243,11 @@ class Model:
     ) -> Score:
         """Scores a whole text: one sequence with carried state or, per line, each line as one.
 
-        Of several files each is a sequence of its own. With `adapt` a copy of the model learns
-        from what it has predicted (see `charlm.adapting`); OptionError with streams, or for a
-        per-line model. `watch` is told the share that is done. Raises TextError for a text in
-        which there is nothing to predict, OptionError for streams of a per-line model.
+        Of several files each is a sequence of its own, and as in training the end of each but the
+        last is predicted too. With `adapt` a copy of the model learns from what it has predicted
+        (see `charlm.adapting`); OptionError with streams, or for a per-line model. `watch` is told
+        the share that is done. Raises TextError for a text in which there is nothing to predict,
+        OptionError for streams of a per-line model.
 
         >>> score = model.evaluate("The cat was full.\\n" * 9)
         >>> score.characters, score.unseen_tokens
@@ -260,19 +261,14 @@ class Model:
                 "leave it out"
             )
         text = text_of(text) if isinstance(text, str) else text
-        documents = [(document.chunks(), document.characters) for document in text.documents]
+        documents = [document.chunks() for document in text.documents]
         if self.per_line:
-            documents = [(text.filled_lines(), text.characters)]
+            documents = [text.filled_lines()]
         engine = (
             self._adapting(streams, device) if adapt else self.engine_for(text.characters, device)
         )
-        scores, done = [], 0.0
-        for chunks, characters in documents:
-            tokens = tokenize([chunks], self.tokenizer, self.per_line)
-            part = characters / text.characters
-            scores.append(scoring.evaluate(engine, tokens, streams, _within(watch, done, part)))
-            done += part
-        score = scoring.together(scores)
+        tokens = tokenize(documents, self.tokenizer, self.per_line)
+        score = scoring.evaluate(engine, tokens, streams, watch)
         if not score.tokens:
             raise TextError(f"{text.name} is empty lines or spaces: it has nothing to predict")
         return score
@@ -284,11 +280,6 @@ class Model:
         from charlm.adapting import AdaptingEngine
 
         return AdaptingEngine.of(self.checkpoint.model, self.checkpoint.weights, device)
-
-
-def _within(watch: Watch | None, begin: float, part: float) -> Watch | None:
-    """Tells of a task that is a part of a whole."""
-    return (lambda share: watch(begin + share * part)) if watch else None
 
 
 def _seed(seed: int | None) -> list[int]:

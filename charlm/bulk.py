@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from charlm.config import ModelConfig
 from charlm.devices import device_of
-from charlm.drawing import drawn
+from charlm.drawing import NONE, drawn
+from charlm.errors import OverflowingError
 from charlm.inference import Array, Choice, Exact, Ids, State
 from charlm.memory import keep_freed
 from charlm.model import LanguageModel
@@ -55,7 +56,10 @@ class TorchEngine:
             logits, after = self._run(tokens[None], state)
         rows = logits[0].float()
         if self._draws and isinstance(choice, Sampler):
-            return drawn(choice, rows, uniforms).cpu().numpy(), after
+            drawn_tokens = drawn(choice, rows, uniforms).cpu().numpy()
+            if NONE in drawn_tokens:
+                raise OverflowingError()
+            return drawn_tokens, after
         return choice(rows.cpu().numpy(), uniforms), after
 
     def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:

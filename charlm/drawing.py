@@ -12,14 +12,25 @@ from torch import Tensor
 from charlm.inference import Exact
 from charlm.sampling import COLDEST, Sampler
 
+NONE = -1  # what is drawn where nothing can be
+
 
 def drawn(sampler: Sampler, logits: Tensor, uniforms: Exact) -> Tensor:
-    """Tokens (batch,) for logits (batch, vocabulary), which are used up, and uniforms (batch,)."""
+    """Tokens (batch,) for logits (batch, vocabulary), which are used up, and uniforms (batch,).
+
+    NONE where the logits are not finite.
+    """
     for token in sampler.forbidden:
         logits[:, token] = -math.inf
+    most = logits.amax(1, keepdim=True)
+    tokens = _chosen(sampler, logits, most, uniforms)
+    return tokens.where(most[:, 0].isfinite(), NONE)
+
+
+def _chosen(sampler: Sampler, logits: Tensor, most: Tensor, uniforms: Exact) -> Tensor:
     if sampler.temperature == 0:
         return logits.argmax(1)
-    scaled = (logits - logits.amax(1, keepdim=True)).double()
+    scaled = (logits - most).double()
     weights = scaled.div_(max(sampler.temperature, COLDEST)).exp_()
     if sampler.top_k is not None and sampler.top_k < weights.shape[1]:
         likeliest = weights.topk(sampler.top_k, 1)

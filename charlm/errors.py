@@ -5,7 +5,8 @@
     ├── TextError            a text that cannot be read or is not enough
     ├── VocabularyError      a text holds what the model never saw
     ├── CheckpointError      not a checkpoint, damaged, or of a newer version
-    └── TrainingError        training cannot go on (the loss is not finite, say)
+    ├── TrainingError        training cannot go on (the loss is not finite, say)
+    └── OverflowingError     a network whose numbers grow past what float32 holds
 
 Knows nothing about how an error is shown: only `cli/` catches them, once.
 """
@@ -56,3 +57,14 @@ class CheckpointError(CharlmError):
 
 class TrainingError(CharlmError):
     """Training cannot go on; what was saved before is intact."""
+
+
+class OverflowingError(CharlmError):
+    """A network's numbers grew past what float32 holds: nothing bounds the state of rnn-relu."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(
+            "the network's numbers grow past what float32 holds (rnn-relu has no bound), so that "
+            f"nothing can be said of {f'{text!r:.40}' if text else 'this text'}; give a shorter "
+            "text or another model"
+        )

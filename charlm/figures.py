@@ -57,9 +57,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def perplexity(nats: float | None) -> str:
-    """exp(nats) as a short number, – where there is none."""
-    return "–" if nats is None else f"{math.exp(min(nats, 50)):,.2f}"
+def perplexity(nats: float | None, digits: int = 2) -> str:
+    """exp(nats) as a number or 10^57.3, – where there is none."""
+    if nats is None:
+        return "–"
+    return f"{math.exp(nats):,.{digits}f}" if nats < 30 else f"10^{nats / math.log(10):.1f}"
 
 
 def bar(fraction: float, width: int = 20) -> str:

@@ -5,17 +5,19 @@ torch, for work in bulk. Knows nothing about text or tokens' meaning.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from charlm.config import ModelConfig
+from charlm.errors import OverflowingError
 from charlm.steps import Array as Array
 from charlm.steps import Layer, product
 
 Ids = npt.NDArray[np.integer[Any]]
 Exact = npt.NDArray[np.float64]
+AnyFloats = TypeVar("AnyFloats", Array, Exact)
 Choice = Callable[[Array, Exact], Ids]  # (logits, uniform numbers) → tokens: `sampling.Sampler`
 State = list[tuple[Any, ...]]  # a layer each: an LSTM's (a, c), else one vector; (batch, hidden)
 
@@ -43,11 +45,21 @@ class Engine(Protocol):
 
 
 def ln_softmax(logits: Array) -> Exact:
-    """ln P of every token, in double precision: logits less the logarithm of their exps' sum."""
+    """ln P of every token, in double precision: logits less the logarithm of their exps' sum.
+
+    Raises OverflowingError where they are not finite.
+    """
     exact: Exact = logits.astype(np.float64)
-    exact -= exact.max(axis=-1, keepdims=True)
+    exact -= finite(exact.max(axis=-1, keepdims=True))
     exact -= np.log(np.exp(exact).sum(axis=-1, keepdims=True))
     return exact
+
+
+def finite(values: AnyFloats, text: str = "") -> AnyFloats:
+    """The values; raises OverflowingError, which names the text, unless all are finite."""
+    if not np.isfinite(values).all():
+        raise OverflowingError(text)
+    return values
 
 
 class NumpyEngine:

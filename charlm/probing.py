@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from charlm.inference import Array, Engine, Ids
+from charlm.inference import Array, Engine, Ids, finite
 from charlm.pairs import Pair
 from charlm.scoring import TIE
 from charlm.sequences import pair_nats
@@ -81,7 +81,7 @@ def measure(
 
     def measured(pair: Pair, better: Ids, worse: Ids, *nats: Array) -> Measured:
         better_nats, worse_nats = (
-            float(of[len(given) - 1 :].astype(np.float64).sum()) for of in nats
+            float(finite(of[len(given) - 1 :]).astype(np.float64).sum()) for of in nats
         )
         each = units(pair.better), units(pair.worse)
         margin = worse_nats / each[1] - better_nats / each[0]

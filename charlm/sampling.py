@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from charlm.errors import OptionError
-from charlm.inference import Array, Choice, Engine, Exact, Ids, State
+from charlm.inference import Array, Choice, Engine, Exact, Ids, State, finite
 from charlm.tokenizers import EOS, UNK, Tokenizer
 
 WINDOW = 256  # tokens of a prompt that are read at once
@@ -49,14 +49,15 @@ class Sampler:
                 raise OptionError(f"{name}: {share:g} cannot be used; give more than 0, at most 1")
 
     def __call__(self, logits: Array, uniforms: Exact) -> Ids:
-        """Tokens (batch,)."""
+        """Tokens (batch,); raises OverflowingError where the logits are not finite."""
         if self.forbidden:
             logits = logits.copy()
             logits[:, list(self.forbidden)] = -np.inf
+        most = finite(logits.max(axis=1, keepdims=True))
         if self.temperature == 0:
             greedy: Ids = np.argmax(logits, axis=1)
             return greedy
-        scaled = (logits - logits.max(axis=1, keepdims=True)).astype(np.float64)
+        scaled = (logits - most).astype(np.float64)
         weights = np.exp(scaled / max(self.temperature, COLDEST))
         if self.top_k is not None and self.top_k < weights.shape[1]:
             weights = _keep_likeliest(weights, self.top_k)

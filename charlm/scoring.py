@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.corpus import Tokens, places_of
-from charlm.inference import Array, Engine, Ids, State, ln_softmax
+from charlm.inference import Array, Engine, Ids, State, finite, ln_softmax
 from charlm.sequences import WINDOW, sequence_nats, state_after
 from charlm.threads import threads_for
 from charlm.tokenizers import EOS, UNK, Tokenizer
@@ -74,8 +74,11 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """exp(nats per token): among how many equally likely tokens the model wavers."""
-        return math.exp(min(self.nats_per_token, 700.0))
+        """exp(nats per token): among how many equally likely tokens the model wavers.
+
+        Infinite where no float can hold it.
+        """
+        return math.exp(self.nats_per_token) if self.nats_per_token < 700 else math.inf
 
     @property
     def _nats(self) -> float:
@@ -83,7 +86,7 @@ class Score:
         return 0.0 - self.log_probability
 
     def to_json(self) -> dict[str, Any]:
-        """Every figure in full precision, under its name."""
+        """Every figure in full precision, under its name; None for an infinite perplexity."""
         derived = (
             "log10_probability",
             "probability",
@@ -93,14 +96,8 @@ class Score:
             "nats_per_token",
             "perplexity",
         )
-        return dataclasses.asdict(self) | {name: getattr(self, name) for name in derived}
-
-
-def together(scores: Sequence[Score]) -> Score:
-    """The score of several texts together: their sums (eos_counted is the first's)."""
-    fields = [field.name for field in dataclasses.fields(Score) if field.name != "eos_counted"]
-    sums: dict[str, Any] = {name: sum(getattr(score, name) for score in scores) for name in fields}
-    return Score(**sums, eos_counted=scores[0].eos_counted)
+        record = dataclasses.asdict(self) | {name: getattr(self, name) for name in derived}
+        return record | {"perplexity": None} if math.isinf(self.perplexity) else record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +125,8 @@ def score(
     """Scores each text as a sequence that starts from the zero state after <EOS> and `given`.
 
     The probability of `given`, which is read once, is not counted; with `eos` the sequence's end
-    after the text is. Equal texts, also read once, get the very same figures.
+    after the text is. Equal texts, also read once, get the very same figures. Raises
+    OverflowingError where the network's numbers are not finite, as all here do.
     """
     different = list(dict.fromkeys(texts))
     *context, last = np.concatenate([[EOS], tokenizer.encode(given)]).astype(np.intp)
@@ -144,7 +142,7 @@ def score(
 
 def _score(eos: bool, text: str, tokens: Ids, nats: Array) -> Score:
     """What the nats of a text's tokens (and of its end, if that is counted) come to."""
-    counted = -nats.astype(np.float64)
+    counted = -finite(nats, text).astype(np.float64)
     unseen = tokens == UNK
     return Score(
         log_probability=float(counted.sum()) + 0.0,
@@ -176,7 +174,7 @@ def evaluate(engine: Engine, tokens: Tokens, streams: int = 1, watch: Watch | No
     unseen = done = 0
     with threads_for(engine.config.parameters):
         for nats, targets in parts:
-            exact = -nats.astype(np.float64)
+            exact = -finite(nats).astype(np.float64)
             total += float(exact.sum())
             unseen += int((targets == UNK).sum())
             unseen_total += float(exact[targets == UNK].sum())
@@ -260,13 +258,13 @@ def score_tokens(
     context = tokenizer.encode(given).astype(np.intp)
     tokens = np.concatenate([tokenizer.encode(text).astype(np.intp), np.full(int(eos), EOS)])
     ids = np.concatenate([[EOS], context, tokens])
-    rows = list(_log_probabilities(engine, ids))[len(context) :]
+    rows = itertools.islice(_log_probabilities(engine, ids), len(context), None)
     unseen = (piece for _, piece in tokenizer.unseen(text))
     return [
         TokenScore(
             int(token),
             tokenizer.piece(int(token)),
-            -float(row[token]),
+            0.0 - float(row[token]),  # 0.0 rather than -0.0
             1 + int((row > row[token]).sum()),
             next(unseen, "") if token == UNK else "",
         )
@@ -279,11 +277,12 @@ def next_tokens(
 ) -> list[TokenScore]:
     """The `count` likeliest tokens after <EOS>, `given` and the text, the likeliest first."""
     before = [tokenizer.encode(part).astype(np.intp) for part in (given, text)]
-    ids = np.concatenate([[EOS], *before, [EOS]])
-    *_, row = _log_probabilities(engine, ids)
+    *context, last = np.concatenate([[EOS], *before]).astype(np.intp)
+    logits, _ = engine.logits(np.array([[last]]), state_after(engine, np.array(context)))
+    row = ln_softmax(logits[0, 0])
     likeliest = np.argsort(-row, kind="stable")[:count]
     return [
-        TokenScore(int(token), tokenizer.piece(int(token)), -float(row[token]), rank)
+        TokenScore(int(token), tokenizer.piece(int(token)), 0.0 - float(row[token]), rank)
         for rank, token in enumerate(likeliest, 1)
     ]
 

@@ -3,12 +3,14 @@
 Knows nothing about optimisers or budgets.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from charlm.bulk import TorchEngine
 from charlm.corpus import Tokens
+from charlm.errors import OverflowingError
 from charlm.inference import Array, Ids, State
 from charlm.model import LanguageModel
 from charlm.scoring import evaluate
@@ -28,13 +30,15 @@ class Validation:
     def nats(
         self, model: LanguageModel, precision: str, stopping: Callable[[], bool]
     ) -> float | None:
-        """Nats per token; None if `stopping` says so before it is done."""
+        """Nats per token, nan if they are not finite; None if `stopping` says so before the end."""
         engine = _Interruptible(model, precision, stopping)
         streams = STREAMS if model.output.bias.device.type == "cpu" else MANY_STREAMS
         try:
             return evaluate(engine, self._tokens, streams).nats_per_token
         except _Stopped:
             return None
+        except OverflowingError:
+            return math.nan
 
 
 class _Stopped(Exception):

@@ -8,6 +8,7 @@ import importlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
@@ -142,6 +143,7 @@ def main() -> None:
     from charlm.cli.signals import Listener
 
     open_streams()
+    warnings.simplefilter("ignore", RuntimeWarning)  # of NumPy: what is not finite is an error
     with Listener() as listener:
         charlm(prog_name="charlm", obj=listener)
 

@@ -38,9 +38,9 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
     """Measure a model on text: bits per character, perplexity.
 
     Bits per character and per byte can be compared across tokenizers; nats and perplexity per
-    token cannot. The state is carried through the whole text; a per-line model starts afresh at
-    each line, and each line's end counts as one character. Beside it stands what a uniform model,
-    character counts, xz and bz2 need for the same text.
+    token cannot. The state is carried through the whole text, of several files through each; a
+    per-line model starts afresh at each line, and each line's end counts as one character. Beside
+    it stands what a uniform model, character counts, xz and bz2 need for the same text.
 
     \b
     Example:
@@ -105,13 +105,16 @@ def _how(text: "Text", parts: int, per_line: bool) -> str:
         return "each line a sequence from the zero state to its end (<EOS>)"
     several = len(text.documents) > 1
     each = "each one sequence" if several else "one sequence"
+    ends = "; all their ends (<EOS>) but the last are counted" * several
     if parts > 1:
         most = "up to " * several
-        return f"{each} in {most}{parts} parts, each after the 256 tokens before it: an estimate"
-    return f"{each}, the state carried from its start to its end"
+        how = f"in {most}{parts} parts, each after the 256 tokens before it: an estimate"
+        return f"{each} {how}{ends}"
+    return f"{each}, the state carried from its start to its end{ends}"
 
 
 def _lines(score: "Score", how: str, name: str) -> list[tuple[str, str]]:
+    from charlm.figures import perplexity
     from charlm.scoring import FEW
 
     unseen = f"{score.unseen_tokens:,}"
@@ -132,5 +135,5 @@ def _lines(score: "Score", how: str, name: str) -> list[tuple[str, str]]:
         ("bits per byte", f"{score.bits_per_byte:.4f}"),
         ("bits per token", f"{score.bits_per_token:.4f}"),
         ("nats per token", f"{score.nats_per_token:.4f}"),
-        ("perplexity", f"{score.perplexity:.4f} per token"),
+        ("perplexity", f"{perplexity(score.nats_per_token, 4)} per token"),
     ]

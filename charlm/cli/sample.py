@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from charlm.text import Text
 
 TOGETHER = 4096  # texts that are written in one batch
+FIRST_LOOK = 64  # steps after which --stop is looked for, and then after twice as many
 MOST_TRIES = 20  # texts that --unique and --novel write, at most, for each that is wanted
 
 
@@ -122,6 +123,8 @@ def command(checkpoint: str, **options: Any) -> None:
     model = load(checkpoint)
     prompt = read_prompt(model, options)
     corpus = open_text([options["novelty"]], options["encoding"]) if options["novelty"] else None
+    for remark in corpus.notices if corpus else ():
+        terminal.notice(remark)
     if drawn := options["seed"] is None:
         options["seed"] = int.from_bytes(os.urandom(4), "little")
     if options["stop"] and model.tokenizer.kind == "characters":  # a part of a word may come
@@ -164,7 +167,7 @@ def _stream(model: "Model", prompt: str, options: dict[str, Any]) -> str:
 def _blocks(
     model: "Model", prompt: str, corpus: "Text | None", options: dict[str, Any]
 ) -> Iterator[list[str]]:
-    """--count texts, as many at once as are written together, that --unique and --novel leave.
+    """--count texts that --unique and --novel leave, in blocks that grow until there are enough.
 
     Text k depends on the seed and k alone, so that a larger --count goes on with the same ones.
     """
@@ -175,7 +178,8 @@ def _blocks(
     kept = written = 0
     seen: set[str] = set()
     while kept < count and written < tries:
-        numbers = range(written, min(written + min(count, TOGETHER), tries))
+        size = min(max(count, written), TOGETHER)
+        numbers = range(written, min(written + size, tries))
         texts = _texts(model, prompt, numbers, options)
         written += len(texts)
         if unique:
@@ -210,17 +214,31 @@ def _own(model: "Model", prompt: str, texts: list[str]) -> list[str]:
 
 
 def _texts(model: "Model", prompt: str, numbers: range, options: dict[str, Any]) -> list[str]:
-    """The texts of these numbers, written in one batch, each after the prompt."""
+    """The texts of these numbers, written in one batch, each after the prompt.
+
+    With --stop it is looked for at times, so that nothing is written after the last one's.
+    """
     import numpy as np
 
-    from charlm.sampling import until
     from charlm.threads import threads_for
+    from charlm.tokenizers import EOS
+
+    steps: list[Any] = []
+    stop, look = options["stop"], FIRST_LOOK
+
+    def texts() -> list[str]:
+        columns = np.array(steps).reshape(-1, len(numbers)).T
+        return ["".join(model.written(prompt, column.tolist())) for column in columns]
 
     with threads_for(model.checkpoint.model.parameters):
-        tokens = np.array(list(_tokens(model, prompt, numbers, options)))
-    columns = tokens.reshape(-1, len(numbers)).T
-    pieces = (model.written(prompt, column.tolist()) for column in columns)
-    return [prompt + "".join(until(text, options["stop"])) for text in pieces]
+        for tokens in _tokens(model, prompt, numbers, options):
+            steps.append(tokens)
+            if stop and len(steps) == look:
+                look *= 2
+                going = zip(texts(), tokens, strict=True)
+                if all(stop in text for text, token in going if token != EOS):
+                    break
+    return [prompt + (text.partition(stop)[0] if stop else text) for text in texts()]
 
 
 def _tokens(model: "Model", prompt: str, numbers: range, options: dict[str, Any]) -> Iterator[Any]:

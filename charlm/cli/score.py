@@ -13,7 +13,7 @@ from charlm.cli import terminal
 from charlm.cli.belonging import refuse
 from charlm.cli.files import looks_like_a_file
 from charlm.cli.options import checkpoint_argument, encoding_option, json_option
-from charlm.cli.sentences import Sentence, lines_of_file
+from charlm.cli.sentences import LONGEST, Sentence, lines_of_file
 from charlm.cli.token_table import records, show, write_rows
 from charlm.errors import OptionError, VocabularyError
 from charlm.figures import on_one_line
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from charlm.api import Model
     from charlm.scoring import Score
 
-BLOCK = 4096  # lines of a file that are read and scored together
+BLOCK = 4096  # lines of a file, at most, that are read and scored together
 
 
 @click.command()
@@ -63,7 +63,8 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
     """Give the probability of sentences by the chain rule.
 
     Each starts from the zero state after <EOS>, or after --given. Two or more also show which is
-    likelier and by how much. The lines of a file come one a line: number, ln P, P, bits per
+    likelier and by how much. The lines of a file come one a line: number (of a folder's files
+    FILE:NUMBER), ln P, P, bits per
     character, perplexity, tokens, unseen tokens and text, between tabs where they go into a pipe;
     there --per-token gives a line a token: the line's number, token, ln P, bits, rank and, of
     <UNK>, what it stands for; --per-word number, word, ln P, bits and how many tokens it is.
@@ -103,7 +104,7 @@ def _check(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any
     """Raises VocabularyError at what the model never saw unless that is accepted."""
     if options["on_unknown"] == "unk":
         return
-    for name, text in (Sentence("--given", options["given"]), *sentences):
+    for name, text, *_ in (Sentence("--given", options["given"]), *sentences):
         try:
             model.encode(text)
         except VocabularyError as error:
@@ -124,13 +125,13 @@ def _show_sentences(model: "Model", sentences: list[Sentence], options: dict[str
     if options["sort"]:
         scored.sort(key=lambda pair: -pair[1].bits_per_character)
     if options["as_json"]:
-        for (_, text), score in scored:
-            terminal.write_json({"text": text} | score.to_json())
+        for sentence, score in scored:
+            terminal.write_json(sentence.to_json() | score.to_json())
         return
     if len(scored) == 1:
         terminal.pairs(_one(model, *scored[0], options))
         return
-    rows = [[*_figures(score), on_one_line(text)] for (_, text), score in scored]
+    rows = [[*_figures(score), on_one_line(text)] for (_, text, *_), score in scored]
     shown = NARROW if terminal.narrow() else range(len(COLUMNS))
     terminal.table(
         [COLUMNS[k] for k in shown],
@@ -171,7 +172,7 @@ def _figures(score: "Score") -> list[str]:
         f"{score.log_probability:.3f}",
         figures.probability(score.log10_probability),
         f"{score.bits_per_character:.4f}",
-        f"{score.perplexity:.3f}",
+        figures.perplexity(score.nats_per_token, 3),
         f"{score.tokens:,}",
         f"{score.unseen_tokens:,}",
     ]
@@ -213,45 +214,54 @@ def _times(log10: float) -> str:
     return f"{10**log10:.3g}" if log10 < 2.9995 else f"{round(10**log10, 2 - int(log10)):,.0f}"
 
 
-Row = tuple[int, tuple[Sentence, "Score"]]
-
-
 def _show_file(model: "Model", options: dict[str, Any]) -> None:
     """Every line of a file, block by block; sorted, all lines are kept to the end."""
-    rows: Iterable[Row] = enumerate(_scored(model, lines_of_file(options), options), 1)
+    scored = _scored(model, lines_of_file(options), options)
     if options["sort"]:
-        rows = sorted(rows, key=_surprise)
+        scored = iter(sorted(scored, key=_surprise))
     if sys.stdout.isatty() and not options["as_json"]:
         _show_columns("line", "ln P", "bits/char", "text")
-    for number, (sentence, score) in rows:
-        _show_line(number, sentence.text, score, options["as_json"])
+    for sentence, score in scored:
+        _show_line(sentence, score, options["as_json"])
 
 
-def _surprise(row: Row) -> tuple[bool, float]:
-    """Sorts rows by it: the strangest first, empty lines, of which nothing is strange, last.
+def _surprise(scored: tuple[Sentence, "Score"]) -> tuple[bool, float]:
+    """Sorts lines by it: the strangest first, empty ones, of which nothing is strange, last.
 
     Rounded, so that equal lines stay in the file's order wherever they were read.
     """
-    _, ((_, text), score) = row
-    return not text, -round(score.bits_per_character, 6)
+    sentence, score = scored
+    return not sentence.text, -round(score.bits_per_character, 6)
 
 
 def _scored(
     model: "Model", lines: Iterator[Sentence], options: dict[str, Any]
 ) -> Iterator[tuple[Sentence, "Score"]]:
-    while block := list(islice(lines, BLOCK)):
+    while block := list(_block(lines)):
         yield from _scores(model, block, options)
 
 
-def _show_line(number: int, text: str, score: "Score", as_json: bool) -> None:
+def _block(lines: Iterator[Sentence]) -> Iterator[Sentence]:
+    """The next lines: BLOCK of them or, where they are long, so many characters as LONGEST."""
+    characters = 0
+    for line in islice(lines, BLOCK):
+        yield line
+        characters += len(line.text)
+        if characters >= LONGEST:
+            return
+
+
+def _show_line(sentence: Sentence, score: "Score", as_json: bool) -> None:
     ln_p, _, bits, perplexity, tokens, unseen = (each.replace(",", "") for each in _figures(score))
+    if perplexity.startswith("10^"):
+        perplexity = figures.scientific(score.nats_per_token / math.log(10))
     if as_json:
-        terminal.write_json({"line": number, "text": text} | score.to_json())
+        terminal.write_json(sentence.to_json() | score.to_json())
     elif sys.stdout.isatty():
-        _show_columns(f"{number:,}", ln_p, bits, text)
+        _show_columns(sentence.place, ln_p, bits, sentence.text)
     else:
         p = figures.scientific(score.log10_probability)
-        row = (str(number), ln_p, p, bits, perplexity, tokens, unseen, text)
+        row = (sentence.place, ln_p, p, bits, perplexity, tokens, unseen, sentence.text)
         terminal.write("\t".join(row) + "\n")
 
 
@@ -274,13 +284,13 @@ def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[st
             tokens = model.token_scores(sentence.text, given=given, eos=options["eos"])
             nats = sum(token.nats for token in tokens)
             heading = f"{len(tokens):,} tokens, {nats / math.log(2):.3f} bits, ln P {-nats:.3f}"
-            sums = {"log_probability": -nats}
+            sums = {"log_probability": 0.0 - nats}
         words = options["per_word"] and by_word(model.tokenizer, sentence.text, tokens)
         scored = words or tokens
         if options["as_json"]:
-            terminal.write_json({"text": sentence.text} | sums | {name: records(scored)})
+            terminal.write_json(sentence.to_json() | sums | {name: records(scored)})
         elif options["path"] and not ask_next and not sys.stdout.isatty():
-            write_rows(number + 1, scored)
+            write_rows(sentence.place, scored)
         else:
             terminal.write("\n" * (number > 0) + f"{on_one_line(sentence.name)}: {heading}\n\n")
             show(scored)

@@ -1,6 +1,7 @@
 """What `charlm score` scores: sentences that were given, or the lines of a file."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from charlm.cli import terminal
@@ -13,10 +14,22 @@ LONGEST = 2**20  # characters of a line
 
 
 class Sentence(NamedTuple):
-    """A text to score and what messages call it."""
+    """A text to score and what messages call it; a line's number and, of several, its file."""
 
     name: str
     text: str
+    line: int = 0
+    file: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where the line is: 12, or notes.txt:12."""
+        return f"{self.file}:{self.line}" if self.file else f"{self.line}"
+
+    def to_json(self) -> dict[str, Any]:
+        """What there is of file, line and text."""
+        place = {"file": self.file, "line": self.line}
+        return {name: value for name, value in place.items() if value} | {"text": self.text}
 
 
 def lines_of_file(options: dict[str, Any]) -> Iterator[Sentence]:
@@ -33,21 +46,22 @@ def _lines_of(text: "Text") -> Iterator[Sentence]:
     done = 0
     with terminal.Waiting(f"scoring {text.name}") as waiting:
         for document in text.documents:
+            line_of = partial(_line, document, several=len(text.documents) > 1)
             rest, number = "", 1
             for chunk in document.chunks():
                 *whole, rest = (rest + chunk).split("\n")
                 for line in whole:
-                    yield _line(document, number, line)
+                    yield line_of(number, line)
                     number += 1
                     done += len(line) + 1
                     waiting.tell(done / text.characters)
-                _line(document, number, rest)  # of a line without end not all is read
+                line_of(number, rest)  # of a line without end not all is read
             if rest:
-                yield _line(document, number, rest)
+                yield line_of(number, rest)
 
 
-def _line(document: "Document", number: int, line: str) -> Sentence:
+def _line(document: "Document", number: int, line: str, several: bool) -> Sentence:
     where = f"{document.name}, line {number}"
     if len(line) > LONGEST:
         raise TextError(f"{where}: longer than {LONGEST:,} characters; try charlm eval")
-    return Sentence(where, line)
+    return Sentence(where, line, number, document.name if several else "")

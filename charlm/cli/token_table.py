@@ -24,15 +24,15 @@ def records(scored: "Scored") -> list[dict[str, Any]]:
     ]
 
 
-def write_rows(number: int, scored: "Scored") -> None:
-    """A line each into a pipe: the text's number, the token, ln P, bits, rank, what is <UNK>.
+def write_rows(place: str, scored: "Scored") -> None:
+    """A line each into a pipe: where the text is, the token, ln P, bits, rank, what is <UNK>.
 
-    Of a word: its text's number, the word, ln P, bits, its tokens.
+    Of a word: where its text is, the word, ln P, bits, its tokens.
     """
     for one in scored:
         name, *more = _names(one)
         figures = (f"{-one.nats:.4f}", f"{one.nats / math.log(2):.4f}")
-        terminal.write("\t".join([str(number), name, *figures, *more]) + "\n")
+        terminal.write("\t".join([place, name, *figures, *more]) + "\n")
 
 
 def show(scored: "Scored") -> None:

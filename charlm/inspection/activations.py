@@ -4,6 +4,7 @@ The states come in blocks, so that a long text needs little memory. Knows engine
 about text, features or terminals.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from charlm.config import ModelConfig
 from charlm.errors import OptionError
-from charlm.inference import Array, Engine, Ids, State
+from charlm.inference import Array, Engine, Ids, State, finite
 from charlm.tokenizers import EOS
 
 BLOCK = 1024  # steps of a block
@@ -47,7 +48,7 @@ class Block:
 def blocks(engine: Engine, ids: Ids, length: int = BLOCK) -> Iterator[Block]:
     """Reads ids[0], then gives the states around each of ids[1:]; <EOS> starts afresh.
 
-    Step t is the reading of ids[t + 1].
+    Step t is the reading of ids[t + 1]. Raises OverflowingError where a state is not finite.
     """
     zero = engine.initial_state(1)
     _, state = engine.logits(ids[:1, None], zero)
@@ -59,6 +60,8 @@ def blocks(engine: Engine, ids: Ids, length: int = BLOCK) -> Iterator[Block]:
             _keep(before, t, state)
             _, state = engine.logits(part[t : t + 1, None], state)
             _keep(after, t, state)
+        for state_part in itertools.chain(*after):
+            finite(state_part)
         yield Block(start, part, before, after)
 
 

@@ -34,13 +34,17 @@ class WordScore:
 def by_word(tokenizer: Tokenizer, text: str, tokens: Sequence[TokenScore]) -> list[WordScore]:
     """The scores of a text's tokens, in order, summed by word.
 
-    White space at the end of the text belongs to its last word.
+    White space at the end of the text belongs to its last word. Words that share a token, as those
+    on both sides of a no-break space may, count as one.
     """
-    found = list(re.finditer(r"\s*(\S+)", text))
-    begins = [match.start() for match in found] or [0]
-    words = [*([match[1] for match in found] or [""]), SPECIAL_PIECES[EOS]]
     inside = [token for token in tokens if token.token != EOS]
-    numbers = [bisect_right(begins, at) - 1 for at in _begins(tokenizer, text, inside)]
+    spans = list(_spans(tokenizer, text, inside))
+    shared = {at for begin, end in spans for at in range(begin + 1, end)}
+    begins = [match.start() for match in re.finditer(r"\s*\S+", text)] or [0]
+    begins = [begin for begin in begins if begin not in shared]
+    words = [text[a:b].strip() for a, b in itertools.pairwise([*begins, len(text)])]
+    words.append(SPECIAL_PIECES[EOS])
+    numbers = [bisect_right(begins, begin) - 1 for begin, _ in spans]
     numbers += [len(begins)] * (len(tokens) - len(inside))
     grouped = itertools.groupby(zip(numbers, tokens, strict=True), key=lambda pair: pair[0])
     scores = []
@@ -50,17 +54,17 @@ def by_word(tokenizer: Tokenizer, text: str, tokens: Sequence[TokenScore]) -> li
     return scores
 
 
-def _begins(tokenizer: Tokenizer, text: str, tokens: Sequence[TokenScore]) -> Iterator[int]:
-    """Where in the text each token begins; a byte inside a character begins where that does."""
+def _spans(
+    tokenizer: Tokenizer, text: str, tokens: Sequence[TokenScore]
+) -> Iterator[tuple[int, int]]:
+    """Where in the text each token begins and ends; a byte inside a character is at its begin."""
     at = 0
     if tokenizer.kind == "words":  # which leave out the white space between them
         for token in tokens:
             word = token.unseen or token.piece
             begin = text.index(word, at)
-            yield begin
-            at = begin + len(word)
+            yield begin, (at := begin + len(word))
         return
     ids = np.array([token.token for token in tokens], np.uint32)
     for piece in pieces_of(tokenizer, ids, text):
-        yield at
-        at += len(piece)
+        yield at, (at := at + len(piece))
