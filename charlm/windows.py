@@ -34,8 +34,8 @@ class Streams:
     A stream goes on from window to window with its state. Where one sequence ends and the next
     begins the window ends too (what is left of it is padding), so that no state is carried over.
     Each epoch turns the text by a random offset, so that windows and streams are cut elsewhere,
-    and is over with the first stream that has no whole window left. A window depends on the seed,
-    the epoch and its index alone.
+    and every stream has equally many of its windows. A window depends on the seed, the epoch and
+    its index alone.
     """
 
     def __init__(
@@ -46,19 +46,22 @@ class Streams:
         self.bptt = min(bptt, tokens.events // self.batch)
         self._seed, self._reset_probability = seed, reset_probability
         begins = places_of(EOS, tokens.ids[:-1])
-        self._sequences = np.concatenate([begins, begins + self._events])  # streams go round
+        self._sequences = np.concatenate([begins, begins + self._events])  # the text goes round
         self._epoch = -1
 
     def windows(self, epoch: int) -> int:
-        """How many windows the epoch has."""
+        """How many windows the epoch has: those of all sequences, shared out among the streams.
+
+        What is left over, fewer than there are streams, is left out.
+        """
         self._plan(epoch)
-        return self._windows
+        return int(self._first[-1]) // self.batch
 
     def window(self, epoch: int, index: int) -> Window:
         """Window `index` of the epoch: each stream goes on where it was in the window before."""
         self._plan(epoch)
-        random = np.random.default_rng([self._seed, epoch, index])
-        number = self._heads + index
+        random = np.random.default_rng([self._seed, epoch, index + 1])  # 0 is the turn's
+        number = np.arange(self.batch) * self.windows(epoch) + index  # of all the epoch's windows
         part = np.searchsorted(self._first, number, side="right") - 1
         begins = self._begins[part] + (number - self._first[part]) * self.bptt
         ends = np.minimum(begins + self.bptt, self._ends[part])
@@ -66,27 +69,22 @@ class Streams:
         inside, index_of = at < ends, at % self._events
         inputs = np.where(inside, self._ids[index_of], EOS).astype(np.int64)
         targets = np.where(inside, self._ids[index_of + 1].astype(np.int64), IGNORED)
-        starts = (random.random(self.batch) < self._reset_probability) | (
-            number == self._first[part]
-        )
+        starts = (number == self._first[part]) | (index == 0)
+        starts |= random.random(self.batch) < self._reset_probability
         inputs[0, starts] = EOS
         return Window(inputs, targets, starts)
 
     def _plan(self, epoch: int) -> None:
-        """Cuts the text into parts, at streams and sequences; counts the windows before each."""
+        """Cuts the text into parts, at the turn and at sequences; counts the windows before each."""
         if epoch == self._epoch:
             return
-        turn = int(np.random.default_rng([self._seed, epoch]).integers(self._events))
-        streams = turn + np.arange(self.batch + 1) * (self._events // self.batch)
-        inside = (self._sequences > turn) & (self._sequences < streams[-1])
-        cuts = np.unique(np.concatenate([streams, self._sequences[inside]]))
+        turn = int(np.random.default_rng([self._seed, epoch, 0]).integers(self._events))
+        end = turn + self._events
+        inside = (self._sequences > turn) & (self._sequences < end)
+        cuts = np.concatenate([[turn], self._sequences[inside], [end]])
         self._begins, self._ends = cuts[:-1], cuts[1:]
-        lengths = self._ends - self._begins
-        last = np.isin(self._ends, streams)  # a stream's last window is whole or left out
-        windows = np.where(last, lengths, lengths + self.bptt - 1) // self.bptt
+        windows = -(-(self._ends - self._begins) // self.bptt)
         self._first = np.concatenate([[0], np.cumsum(windows)])
-        self._heads = self._first[np.searchsorted(cuts, streams[:-1])]
-        self._windows = int(np.diff(self._first[np.searchsorted(cuts, streams)]).min())
         self._epoch = epoch
 
 

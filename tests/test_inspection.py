@@ -26,7 +26,7 @@ from charlm.inspection.passage import Passage
 from charlm.inspection.surprise import ScoredText, colour_of, expectations, surprise_map
 from charlm.inspection.words import by_word
 from charlm.scoring import TokenScore
-from charlm.tokenizers import EOS, KINDS
+from charlm.tokenizers import EOS, KINDS, train_tokenizer
 
 TEXT = "The cat was full.\nThe cats, which already ate the fish, were happy.\n"
 
@@ -653,3 +653,18 @@ def test_a_word_costs_what_the_chain_rule_gives_it() -> None:
     ):
         given = model.score(before).log_probability
         assert -word.nats == pytest.approx(model.score(whole).log_probability - given, abs=1e-4)
+
+
+def test_words_that_share_a_token_are_one() -> None:
+    nbsp = "\u00a0"
+    line = f"cost 10{nbsp}000 and 25{nbsp}000 or 1{nbsp}000{nbsp}000.\n"
+    tokenizer = train_tokenizer("bpe", [line * 200], 1, 300)
+    text = line.strip()
+    tokens = [
+        TokenScore(int(token), tokenizer.piece(int(token)), 1.0, 1)
+        for token in tokenizer.encode(text)
+    ]
+    assert any(nbsp in token.piece for token in tokens), "else this test shows nothing"
+    words = by_word(tokenizer, text, tokens)
+    assert "".join(text.split()) == "".join("".join(word.word.split()) for word in words)
+    assert sum(word.nats for word in words) == len(tokens)

@@ -17,7 +17,7 @@ from charlm.api import Model
 from charlm.bulk import TorchEngine
 from charlm.checkpoint import Checkpoint
 from charlm.config import CELLS
-from charlm.errors import OptionError
+from charlm.errors import OptionError, OverflowingError
 from charlm.inference import Array, Engine, Ids, NumpyEngine
 from charlm.sampling import WINDOW, Sampler, generate, read_prompt, until
 from charlm.tokenizers import EOS, UNK
@@ -350,3 +350,13 @@ def test_a_text_ends_before_what_stops_it(pieces: list[str], stop: str) -> None:
     whole = "".join(pieces)
     expected = whole.partition(stop)[0] if stop else whole
     assert "".join(until(iter(pieces), stop)) == expected
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_nothing_is_drawn_where_nothing_can_be(temperature: float) -> None:
+    sampler, uniforms = Sampler(temperature), np.full(2, 0.5)
+    logits = np.array([[0, 1, 2], [0, np.nan, np.inf]], np.float32)
+    with pytest.raises(OverflowingError):
+        sampler(logits, uniforms)
+    tokens = in_torch(sampler, logits, uniforms)
+    assert tokens[0] >= 0 > tokens[1] == drawing.NONE

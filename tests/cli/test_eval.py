@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from conftest import KEYS, random_checkpoint
 
+from charlm.api import load
 from charlm.checkpoint import save
 from charlm.cli import terminal
 
@@ -105,12 +106,30 @@ def test_several_files_are_sequences_of_their_own(
     other.write_text("The cat went home.\n" * 9, encoding="utf-8")
     alone = [evaluated(charlm, cat_path, path) for path in (part, other)]
     both = evaluated(charlm, cat_path, part, other)
-    for key in ("tokens", "characters", "bytes", "unseen_tokens"):
+    for key in ("characters", "bytes", "unseen_tokens"):
         assert both[key] == sum(record[key] for record in alone)
-    sums = sum(record["log_probability"] for record in alone)
-    assert both["log_probability"] == pytest.approx(sums, rel=1e-9)
+    assert both["tokens"] == sum(record["tokens"] for record in alone) + 1, "the first one's end"
+    text, model = part.read_text(encoding="utf-8"), load(cat_path)
+    end = model.score(text, eos=True).log_probability - model.score(text).log_probability
+    sums = sum(record["log_probability"] for record in alone) + end
+    assert both["log_probability"] == pytest.approx(sums, rel=1e-6)
     assert both["eos_counted"] is False
-    assert "2 files: each one sequence" in charlm("eval", cat_path, part, other).out
+    out = charlm("eval", cat_path, part, other).out
+    assert "2 files: each one sequence" in out
+    assert "all their ends (<EOS>) but the last are counted" in out
+
+
+def test_a_folder_gets_the_figure_that_training_gave_it(charlm: Any, tmp_path: Path) -> None:
+    for part, lines in (("poems", 40), ("held", 5)):
+        (tmp_path / part).mkdir()
+        for k in range(3):
+            (tmp_path / part / f"{k}.txt").write_text("The cat sat.\n" * (lines + k))
+    path = tmp_path / "poems.safetensors"
+    options = ("--steps", 20, "--hidden-size", 8, "--threads", 1, "--quiet", "-o", path)
+    charlm("train", tmp_path / "poems", "--valid", tmp_path / "held", *options)
+    last = load(path).checkpoint.history[-1]["valid_nats"]
+    found = evaluated(charlm, path, tmp_path / "held")
+    assert found["nats_per_token"] == pytest.approx(last, rel=1e-5)
 
 
 def test_lines_are_sequences_with_an_end(charlm: Any, name_path: Path, names_file: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from charlm.api import Model
 from charlm.cli import sample, terminal
 
 
@@ -244,3 +245,44 @@ def test_raw_is_handed_to_the_terminal(
     charlm("sample", cat_path, "--prompt", "The ", "--length", 0)
     charlm("sample", cat_path, "--prompt", "The ", "--length", 0, "--raw")
     assert [text for text in shown if "The" in text] == ["False:The ", "True:The "]
+
+
+def test_nothing_is_written_after_the_last_stop(
+    charlm: Any, cat_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--count", 5, "--seed", 1, "--stop", ".", "--length")
+    short = charlm("sample", cat_path, *options, 256).out
+    drawn, stream = [], Model.stream
+
+    def counted(*args: Any, **more: Any) -> Any:
+        for tokens in stream(*args, **more):
+            drawn.append(tokens)
+            yield tokens
+
+    monkeypatch.setattr(Model, "stream", counted)
+    assert charlm("sample", cat_path, *options, 20_000).out == short
+    assert "." not in short
+    assert len(drawn) <= 256
+
+
+def test_a_corpus_with_other_line_ends_says_so(
+    charlm: Any, name_path: Path, names: list[str], tmp_path: Path
+) -> None:
+    (other := tmp_path / "names.txt").write_bytes("\r\n".join(names).encode())
+    assert "CR LF" in charlm("sample", name_path, "--novel", "--novelty", other).err
+
+
+def test_few_passes_over_the_corpus_find_what_is_new(
+    charlm: Any, name_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes, written = [], sample._texts
+
+    def counted(*args: Any) -> list[str]:
+        passes.append(args)
+        return written(*args)
+
+    monkeypatch.setattr(sample, "_texts", counted)
+    options = ("--count", 3, "--temperature", 0, "--unique", "--seed", 1)
+    ran = charlm("sample", name_path, *options)
+    assert "only 1 of 3 after 60 tries" in ran.err
+    assert len(passes) <= 6

@@ -2,12 +2,15 @@
 
 import json
 import math
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import KEYS, random_checkpoint
 
+from charlm.api import Model
 from charlm.checkpoint import save
 
 GOOD, BAD = "The cat was full.", "The cat were full."
@@ -200,7 +203,14 @@ def test_lines_of_a_folder_are_named_by_their_file(
 ) -> None:
     (tmp_path / "a").write_text("Anna\nTom", encoding="utf-8")
     (tmp_path / "b").write_text("Tim\nOmΩ\n", encoding="utf-8")
-    assert len(charlm("score", name_path, "-f", tmp_path).out.splitlines()) == 4
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    places = [f"{a}:1", f"{a}:2", f"{b}:1", f"{b}:2"]
+    rows = charlm("score", name_path, "-f", tmp_path).out.splitlines()
+    assert [row.split("\t")[0] for row in rows] == places
+    words = charlm("score", name_path, "-f", tmp_path, "--per-word", "--no-eos").out.splitlines()
+    assert [row.split("\t")[0] for row in words] == places
+    found = records(charlm("score", name_path, "-f", tmp_path, "--json").out)
+    assert [(one["file"], one["line"]) for one in found] == [(a, 1), (a, 2), (b, 1), (b, 2)]
     err = charlm("score", name_path, "-f", tmp_path, "--on-unknown", "error", code=1).err
     assert f"{tmp_path / 'b'}, line 2: the model never saw 'Ω'" in err
     monkeypatch.setattr("charlm.cli.sentences.LONGEST", 3)
@@ -275,3 +285,66 @@ def test_a_pipe_gets_numbers(charlm: Any, name_path: Path) -> None:
         assert log10 == pytest.approx(float(row[1]) / math.log(10), rel=1e-3)
     surprise = charlm("score", name_path, "-f", "-", "--sort", "surprise", input="Anna\n\nX\n").out
     assert [line.split("\t")[-1] for line in surprise.splitlines()] == ["X", "Anna", ""]
+
+
+def test_long_lines_are_scored_a_few_at_a_time(
+    charlm: Any, name_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks: list[int] = []
+    scores = Model.scores
+
+    def counted(model: Model, texts: list[str], **options: Any) -> Any:
+        blocks.append(len(texts))
+        return scores(model, texts, **options)
+
+    monkeypatch.setattr(Model, "scores", counted)
+    monkeypatch.setattr("charlm.cli.score.LONGEST", 8)
+    rows = charlm("score", name_path, "-f", "-", input="Anna\nTom\nAnna\nTim\n").out.splitlines()
+    assert blocks == [3, 1]
+    assert [row.split("\t")[0] for row in rows] == ["1", "2", "3", "4"]
+
+
+def test_a_perplexity_that_no_screen_holds_is_a_power_of_ten(charlm: Any, tmp_path: Path) -> None:
+    checkpoint, path = random_checkpoint(), tmp_path / "sure.safetensors"
+    checkpoint.weights["output.bias"][2:] += np.linspace(0, 5e3, checkpoint.tokenizer.size - 2)
+    save(path, checkpoint)
+    shown = charlm("score", path, "The").out
+    log10 = Model(checkpoint).score("The").nats_per_token / math.log(10)
+    assert f"10^{log10:.1f} per character" in shown
+    row = charlm("score", path, "-f", "-", input="The\n").out.split("\t")
+    assert float(Decimal(row[4]).log10()) == pytest.approx(log10, rel=1e-4)
+    (record,) = records(charlm("score", path, "The", "--json").out)
+    assert record["perplexity"] is None
+
+
+def test_certainty_has_no_sign(charlm: Any, tmp_path: Path) -> None:
+    checkpoint, path = random_checkpoint(), tmp_path / "sure.safetensors"
+    (token,) = checkpoint.tokenizer.encode("e")
+    checkpoint.weights["output.bias"][token] = 1e4
+    save(path, checkpoint)
+    for option in ("--per-token", "--next", "--per-word"):
+        assert "-0.0" not in charlm("score", path, "ee", option, "--json").out
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_what_overflows_is_refused_by_name(charlm: Any, tmp_path: Path) -> None:
+    checkpoint, path = random_checkpoint("rnn-relu", tokenizer="bytes"), tmp_path / "relu"
+    checkpoint.weights["rnn.weight_hh_l0"][:] = np.eye(12) * 4
+    save(path, checkpoint)
+    text = "The cat " * 40
+    (file := tmp_path / "text.txt").write_text(text)
+    for command in (
+        ["score", path, text],
+        ["score", path, text, "--json", "--per-token"],
+        ["score", path, "--next", text],
+        ["score", path, "-f", file, "--sort", "surprise"],
+        ["eval", path, file, "--json"],
+        ["sample", path, "--prompt", text, "--length", 3],
+        ["sample", path, "--prompt", text, "--length", 3, "--temperature", 0],
+        ["sample", path, "--prompt", text, "--beam", 2],
+        ["inspect", path, file, "--json"],
+    ):
+        err = charlm(*command, code=1).err
+        assert err.startswith("charlm: the network's numbers grow past what float32 holds"), command
+        assert err.count("\n") == 1
+    assert "'The cat The cat" in charlm("score", path, text, code=1).err
