@@ -16,6 +16,7 @@ from charlm.errors import TextError
 from charlm.sources import Source, check_encoding, checkpoints_in, sources_of, string_source
 
 CHUNK = 2**20  # characters of a piece
+NAMED = 3  # files, at most, that a text of several is called by
 KEPT_CR = "lines end with CR LF, the CR is kept (tr -d '\\r' takes it out)"
 
 
@@ -87,9 +88,12 @@ class Text:
 
     @property
     def name(self) -> str:
-        if len(self.documents) > 1:
-            return f"{len(self.documents):,} files"
-        return os.path.basename(self.documents[0].name)
+        """Of a file its name; of several how many there are, and the first names."""
+        names = [os.path.basename(document.name) for document in self.documents]
+        if len(names) == 1:
+            return names[0]
+        more = ", …" if len(names) > NAMED else ""
+        return f"{len(names):,} files ({', '.join(names[:NAMED])}{more})"
 
     @property
     def characters(self) -> int:

@@ -75,7 +75,7 @@ class Streams:
         return Window(inputs, targets, starts)
 
     def _plan(self, epoch: int) -> None:
-        """Cuts the text into parts, at the turn and at sequences; counts the windows before each."""
+        """Cuts the text at the turn and at sequences; counts the windows before each part."""
         if epoch == self._epoch:
             return
         turn = int(np.random.default_rng([self._seed, epoch, 0]).integers(self._events))

@@ -165,7 +165,9 @@ def test_a_folder_is_its_visible_files_in_order(tmp_path: Path) -> None:
     found = open_text([tmp_path])
     names = [os.path.relpath(document.name, tmp_path) for document in found.documents]
     assert names == ["a.txt", os.path.join("a", "c.txt"), "b.txt"]
-    assert found.name == "3 files"
+    assert found.name == "3 files (a.txt, c.txt, b.txt)"
+    written(tmp_path, b"z", "z.txt")
+    assert open_text([tmp_path]).name == "4 files (a.txt, c.txt, b.txt, …)"
     assert "".join(found.chunks()) == "a.txta/c.txtb.txt"
     assert found.characters == found.bytes == 17
 

@@ -1,5 +1,6 @@
 """`charlm eval`: how well a model predicts a file."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,8 +79,9 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
         record = score.to_json() | about
         terminal.write_json(record | ({"adapted": adapted.to_json()} if adapted else {}))
         return
+    unspelled = _surplus_space(text) if model.tokenizer.kind == "words" else 0
     how_read = _how(text, parts_of(score.tokens, streams), model.per_line)
-    terminal.pairs(_lines(score, how_read, text.name))
+    terminal.pairs(_lines(score, how_read, text.name, unspelled))
     terminal.write("\n")
     rows = [("this model", score.bits_per_character), *simpler.items()]
     if adapted:
@@ -113,7 +115,13 @@ def _how(text: "Text", parts: int, per_line: bool) -> str:
     return f"{each}, the state carried from its start to its end{ends}"
 
 
-def _lines(score: "Score", how: str, name: str) -> list[tuple[str, str]]:
+def _surplus_space(text: "Text") -> int:
+    """Characters of white space that words leave out: all but line ends and one between two."""
+    pattern = re.compile(r"^[^\S\n]+|[^\S\n]+$|(?<=[^\S\n])[^\S\n]+", re.MULTILINE)
+    return sum(len(found) for chunk in text.chunks() for found in pattern.findall(chunk))
+
+
+def _lines(score: "Score", how: str, name: str, unspelled: int) -> list[tuple[str, str]]:
     from charlm.figures import perplexity
     from charlm.scoring import FEW
 
@@ -123,6 +131,10 @@ def _lines(score: "Score", how: str, name: str) -> list[tuple[str, str]]:
         unseen += f", counted as <UNK>; without them ln P is {known:.2f}"
     if score.unseen_tokens > FEW * score.tokens:
         unseen += ", and nothing per character can be compared: <UNK> does not spell"
+    space = []
+    if unspelled > FEW * score.characters:
+        share = f"{unspelled:,} characters ({100 * unspelled / score.characters:.1f} %)"
+        space = [("in no token", f"{share} of white space, which flatters figures per character")]
     return [
         ("text", f"{name}: {how}"),
         (
@@ -130,6 +142,7 @@ def _lines(score: "Score", how: str, name: str) -> list[tuple[str, str]]:
             f"{score.tokens:,} tokens, {score.characters:,} characters, {score.bytes:,} bytes",
         ),
         ("unseen tokens", unseen),
+        *space,
         ("ln P", f"{score.log_probability:.2f} nats"),
         ("bits per character", f"{score.bits_per_character:.4f}"),
         ("bits per byte", f"{score.bits_per_byte:.4f}"),

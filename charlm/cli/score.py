@@ -29,7 +29,11 @@ BLOCK = 4096  # lines of a file, at most, that are read and scored together
 @checkpoint_argument
 @click.argument("sentences", nargs=-1, metavar="[SENTENCE...]")
 @click.option(
-    "-f", "--file", "path", metavar="FILE", help="Score every line of a file; - is stdin."
+    "-f",
+    "--file",
+    "path",
+    metavar="FILE",
+    help="Score every line of a file; - is stdin, also without -f.",
 )
 @click.option(
     "--given", default="", metavar="TEXT", help="What comes before; its probability is not counted."
@@ -77,6 +81,8 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
     """
     from charlm.api import load
 
+    if sentences == ("-",) and not options["path"]:
+        sentences, options["path"] = (), "-"
     if bool(sentences) == bool(options["path"]):
         raise OptionError("give sentences or -f FILE, one of the two")
     if options["ask_next"]:

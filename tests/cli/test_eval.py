@@ -115,7 +115,7 @@ def test_several_files_are_sequences_of_their_own(
     assert both["log_probability"] == pytest.approx(sums, rel=1e-6)
     assert both["eos_counted"] is False
     out = charlm("eval", cat_path, part, other).out
-    assert "2 files: each one sequence" in out
+    assert "2 files (part.txt, other.txt): each one sequence" in out
     assert "all their ends (<EOS>) but the last are counted" in out
 
 
@@ -262,3 +262,13 @@ def test_figures_that_unknown_words_make_look_better_say_so(charlm: Any, cat_pat
     assert "does not spell" in charlm("eval", cat_path, "-", input="The cat ΩΩΩ was full.\n").out
     few = "The cat was full.\n" * 99 + "Ω"
     assert "does not spell" not in charlm("eval", cat_path, "-", input=few).out
+
+
+def test_white_space_that_words_leave_out_is_told(charlm: Any, tmp_path: Path) -> None:
+    path = tmp_path / "words.safetensors"
+    save(path, random_checkpoint(tokenizer="words"))
+    (text := tmp_path / "code.txt").write_text("The cats\n    The  cat \n" * 9)
+    told = f"in no token         {6 * 9} characters (26.1 %) of white space"
+    assert told in charlm("eval", path, text).out
+    text.write_text("The cats\nThe cat\n" * 9)
+    assert "in no token" not in charlm("eval", path, text).out

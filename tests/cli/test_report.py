@@ -144,4 +144,4 @@ def test_a_text_in_many_files_is_read_as_far_as_asked(
     for name in "ab":
         (folder / f"{name}.txt").write_text("The cat was full.\n")
     err = charlm("report", cat_path, folder, "-o", tmp_path / "r.html").err
-    assert "read 2 files\n" in err
+    assert "read 2 files (a.txt, b.txt)\n" in err

@@ -348,3 +348,9 @@ def test_what_overflows_is_refused_by_name(charlm: Any, tmp_path: Path) -> None:
         assert err.startswith("charlm: the network's numbers grow past what float32 holds"), command
         assert err.count("\n") == 1
     assert "'The cat The cat" in charlm("score", path, text, code=1).err
+
+
+def test_a_dash_is_standard_input(charlm: Any, name_path: Path) -> None:
+    lines = "Anna\nTom\n"
+    expected = charlm("score", name_path, "-f", "-", input=lines).out
+    assert charlm("score", name_path, "-", input=lines).out == expected != ""
