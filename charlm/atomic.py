@@ -6,6 +6,7 @@ Knows nothing about what is in them.
 import os
 import re
 import secrets
+import stat
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
@@ -20,13 +21,16 @@ def replace(path: str | os.PathLike[str], blocks: Iterable[Bytes]) -> None:
     """Temporary file beside it, write, fsync, rename, fsync of the folder.
 
     Whoever reads the path sees the old file or the new one, never a part. A symbolic link stays
-    one: what it points to is replaced. Raises OSError; the temporary file is then removed.
+    one: what it points to is replaced. The permissions of a file that is there stay. Raises
+    OSError; the temporary file is then removed.
     """
     target = Path(os.path.realpath(path))
     temporary = _temporary(target)
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
+            with suppress(OSError):  # a new file has none to keep
+                os.fchmod(handle, stat.S_IMODE(os.stat(target).st_mode))
             for block in blocks:
                 _write(handle, memoryview(block))
             os.fsync(handle)

@@ -19,7 +19,7 @@ from conftest import corpus_of, fixed_machine, random_checkpoint
 from torture import crashes, figures, permissions, stopping, text
 from torture.saving import read_while_saving, save_faults
 
-from charlm.atomic import beside, reserve
+from charlm.atomic import beside, replace, reserve
 from charlm.checkpoint import load
 from charlm.cli.lock import lock_file, locked
 from charlm.cli.saving import Keeper
@@ -95,6 +95,18 @@ def test_the_order_of_writes(tmp_path: Path) -> None:
             signs.append("F")
     assert re.fullmatch("F(w+frF)+", "".join(signs))  # the first is that of the reservation
     assert signs.count("r") > 10
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_a_save_keeps_the_permissions(mode: int, tmp_path: Path) -> None:
+    path, new = tmp_path / "model.safetensors", tmp_path / "new"
+    replace(path, [b"old"])
+    path.chmod(mode)
+    replace(path, [b"new"])
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", mode)
+    new.touch()
+    replace(tmp_path / "other", [b"new"])
+    assert (tmp_path / "other").stat().st_mode == new.stat().st_mode
 
 
 # Stopped, and gone on with
@@ -301,6 +313,15 @@ def test_what_killed_trainings_left_is_removed(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [".model.safetensors.other.part"]
 
 
+def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    lock = lock_file(tmp_path / "a")
+    lock.symlink_to("elsewhere")  # not followed; another user's file is refused alike
+    said = f"the lock {lock} cannot be .*; remove it if no"
+    with pytest.raises(OptionError, match=said), locked(tmp_path / "a"):
+        pass
+    assert lock.is_symlink()
+
+
 def test_a_lock_needs_a_folder_that_can_be_written_to(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="cannot be written to"), locked(tmp_path / "no" / "a"):
         pass
@@ -392,3 +413,13 @@ def test_a_signal_that_was_ignored_stays_so() -> None:
             assert signal.getsignal(signal.SIGTERM) != signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_what_a_signal_cleans_ends_with_an_error_too() -> None:
+    from charlm.cli.signals import Listener
+
+    listener, cleaned = Listener(), list[int]()
+    with pytest.raises(ValueError, match="wrong"), listener.leaving(lambda: cleaned.append(1)):
+        raise ValueError("wrong")
+    listener._clean()
+    assert not cleaned

@@ -24,7 +24,8 @@ def lock_file(output: Path) -> Path:
 def locked(output: Path) -> Iterator[None]:
     """Holds the lock; removes what killed trainings left.
 
-    Raises CharlmError if another process has it, OptionError if the folder cannot be written to.
+    Raises CharlmError if another process has it, OptionError if the folder cannot be written to or
+    the lock's file not be opened.
     """
     handle = _acquire(output)
     try:
@@ -70,6 +71,11 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
+        if os.path.lexists(path):  # another user's, say
+            raise OptionError(
+                f"the lock {path} cannot be opened ({reason}); remove it if no training "
+                "holds it, or give another -o"
+            ) from None
         raise OptionError(
             f"the folder {path.parent} cannot be written to ({reason}); give another -o"
         ) from None

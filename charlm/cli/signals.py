@@ -52,8 +52,10 @@ class Listener:
     def leaving(self, clean: Callable[[], None]) -> Iterator[None]:
         """Within it, `clean` is called before a signal ends the process."""
         self._clean = clean
-        yield
-        self._clean, self._first = _nothing, None
+        try:
+            yield
+        finally:
+            self._clean, self._first = _nothing, None
 
     def attend(self, first: Callable[[], None]) -> None:
         """From now on the first signal calls `first`; only a second one ends the process."""
