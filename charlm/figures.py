@@ -27,6 +27,27 @@ def on_one_line(text: str) -> str:
     return text.replace("\n", "␊").replace("\t", "␉")
 
 
+def visible(text: str) -> str:
+    """The text with all that a screen would hide or obey shown: ESC as ␛, U+202E as <U+202E>.
+
+    Line ends and tabs stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    if not hidden(character):
+        return character
+    if code < 32:
+        return chr(0x2400 + code)
+    if code == 127:
+        return "␡"
+    return f"<U+{code:04X}>"
+
+
 def hidden(character: str) -> bool:
     """Whether a screen would hide or obey it: no text, no space, neither newline nor tab."""
     spaces = character in "\n\t" or unicodedata.category(character) == "Zs"
