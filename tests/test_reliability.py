@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from charlm.config import ModelConfig, TrainConfig
 from charlm.corpus import Tokens
 from charlm.errors import CharlmError, OptionError, TrainingError
 from charlm.run import Run, _check_memory, begin, resume
+from charlm.training import MOST_FAILURES
 
 CAT = "The cat was full.\n" * 30
 TINY = {"hidden_size": 8, "embedding_size": 4, "batch_size": 3, "bptt": 8}
@@ -175,6 +177,72 @@ def test_the_model_is_kept_where_its_folder_is_gone(
         keeper.finish()
     refuge = str(caught.value).split("the model is in ")[1].split(": move")[0]
     assert load(refuge).progress["step"] == 30
+
+
+def train_into(keeper: Keeper, run: Run, disturb: Callable[[Run], None], step: int) -> None:
+    """Trains as the command does, disturbed before the first save from this step on."""
+    with keeper.guard():
+        for progress in run.training.run():
+            if progress.step >= step:
+                disturb(run)
+            keeper.keep(validated=progress.valid_nats is not None)
+        keeper.finish()
+
+
+def fail(run: Run) -> None:
+    raise TrainingError(f"not finite at step {run.training.place['step']}")
+
+
+def poison(run: Run) -> None:
+    """Weights that are not finite, once too often."""
+    run.training.place["failures"] = MOST_FAILURES
+    with torch.no_grad():
+        run.training.model.output.bias[0] = math.nan
+
+
+@pytest.mark.parametrize(
+    ("saves", "disturb", "step"),
+    [(True, fail, 20), (False, fail, 20), (True, poison, 20), (False, poison, 30)],
+)
+def test_a_run_that_cannot_go_on_keeps_its_best_model(
+    saves: bool,
+    disturb: Callable[[Run], None],
+    step: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a step or in a save, before the first save of a run by minutes or not."""
+    monkeypatch.setattr("charlm.cli.pace.Pace.due", lambda _: saves)
+    run, output = run_of(), tmp_path / "model.safetensors"
+    with pytest.raises(TrainingError, match=r"not finite at step .*keeps the best model so far"):
+        train_into(Keeper(run, output, print), run, disturb, step)
+    kept = load(output)
+    assert kept.progress["best_nats"] == min(record["valid_nats"] for record in kept.history)
+    assert all((kept.weights[name] == best).all() for name, best in run.training.best.items())
+
+
+def test_what_is_kept_where_the_best_model_cannot_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def never_finite(run: Run) -> None:
+        run.training._optimiser.finite = lambda: False  # type: ignore[method-assign]
+        poison(run)
+
+    def remove_the_folder(run: Run) -> None:
+        shutil.rmtree(folder)
+        fail(run)
+
+    for disturb, said in (
+        (never_finite, "keeps what was best at the last save"),
+        (remove_the_folder, "could not be saved .*; the model is in "),
+    ):
+        run = run_of()
+        with pytest.raises(TrainingError, match=said):
+            train_into(Keeper(run, folder / "model.safetensors", print), run, disturb, step=20)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from charlm.cli.pace import Pace
 from charlm.errors import CharlmError, TrainingError
 
 if TYPE_CHECKING:
-    from charlm.progress import Progress
     from charlm.run import Run
 
 SAVE_SECONDS = 60.0
@@ -30,10 +30,9 @@ class Keeper:
 
     def __init__(self, run: "Run", output: Path, say: Callable[[str], None]) -> None:
         self._run, self._output, self._say = run, output, say
-        self._began_at = run.training.place["step"]
+        self._began = self._kept = self._stand()
         self._tried = time.monotonic()
         self._pace = Pace(run.config.minutes is not None)
-        self._saved = self._validated = False
         self._fault = ""  # why the last save failed, said once
 
     def reserve(self) -> None:
@@ -49,17 +48,29 @@ class Keeper:
                 f"MB ({_reason(error)}); make room or give another -o"
             ) from None
 
-    def guard(self, records: "Iterator[Progress]") -> "Iterator[Progress]":
-        """The records; a TrainingError among them says what is left of the run."""
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Around all of the run: a TrainingError has its best model kept, and says so."""
         try:
-            yield from records
+            yield
         except TrainingError as error:
-            kept = f"; {self._output} keeps the best model so far" if self._saved else ""
-            raise TrainingError(f"{error}{kept}") from error
+            raise TrainingError(f"{error}{self._rescue()}") from error
+
+    def _rescue(self) -> str:
+        """Saves a run that cannot go on, if there is a best model; says what is kept of it."""
+        if self._run.training.place["best_nats"] is not None:
+            try:
+                self._save(self._output)
+                return f"; {self._output} keeps the best model so far"
+            except OSError as error:
+                return f"; {self._elsewhere(_reason(error))}"
+            except TrainingError:  # the last save is as good as it gets
+                pass
+        step, _ = self._kept
+        return f"; {self._output} keeps what was best at the last save" if step else ""
 
     def keep(self, validated: bool) -> None:
         """Saves if it is time to. A failure is said, and tried again the next time."""
-        self._validated |= validated
         late = time.monotonic() - self._tried >= SAVE_SECONDS
         if not late and not (validated and self._pace.due()):
             return
@@ -67,7 +78,7 @@ class Keeper:
         try:
             with self._pace.timed():
                 self._save(self._output)
-            self._saved, self._fault = True, ""
+            self._kept, self._fault = self._stand(), ""
         except OSError as error:
             if self._fault != (reason := _reason(error)):
                 self._say(
@@ -77,14 +88,23 @@ class Keeper:
             self._fault = reason
 
     def finish(self) -> bool:
-        """The last save; false where nothing was done. Raises CharlmError if it fails."""
-        if self._run.training.place["step"] == self._began_at and not self._validated:
+        """The last save, if it is not made; false where nothing was done.
+
+        Raises CharlmError if it fails.
+        """
+        if self._stand() == self._began:
             return False
-        try:
-            self._save(self._output)
-        except OSError as error:
-            raise CharlmError(self._elsewhere(_reason(error))) from error
+        if self._stand() != self._kept:
+            try:
+                self._save(self._output)
+            except OSError as error:
+                raise CharlmError(self._elsewhere(_reason(error))) from error
         return True
+
+    def _stand(self) -> tuple[int, int]:
+        """The steps and validations made, without which nothing that is saved changes."""
+        training = self._run.training
+        return training.place["step"], len(training.history)
 
     def _elsewhere(self, reason: str) -> str:
         """Saves among the temporary files, so that no training is lost; says so."""

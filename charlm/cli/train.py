@@ -16,6 +16,7 @@ from charlm.errors import OptionError
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
     from charlm.cli.progress import View
+    from charlm.cli.saving import Keeper
     from charlm.cli.signals import Listener
     from charlm.corpus import Corpus
     from charlm.run import Run
@@ -125,14 +126,17 @@ def _command(
 ) -> int:
     """All that is done while the lock is held; gives the exit code."""
     from charlm.cli.progress import View
+    from charlm.cli.saving import Keeper
 
     earlier = _earlier(output, options)
     view = View(quiet=options["quiet"])
     corpus = _corpus(texts, earlier, view, options)
     run = _run(corpus, earlier, view, options)
+    keeper = Keeper(run, output, view.say)
+    keeper.reserve()  # before the log is touched
     view.announce(run, str(output), options["log"], resumed=options["resume"])
     try:
-        saved = _train(run, output, view, listener)
+        saved = _train(run, keeper, view, listener)
     finally:
         view.close()
     if saved:
@@ -263,14 +267,11 @@ def _precision(began: str, view: "View", options: dict[str, Any]) -> str:
     return "float32"
 
 
-def _train(run: "Run", output: Path, view: "View", listener: "Listener") -> bool:
+def _train(run: "Run", keeper: "Keeper", view: "View", listener: "Listener") -> bool:
     """Trains, saving at validations and each minute; whether the output has the result."""
-    from charlm.cli.saving import Keeper
-
-    keeper = Keeper(run, output, view.say)
-    keeper.reserve()
     listener.attend(run.training.stop)
-    for progress in keeper.guard(run.training.run()):
-        view.show(run, progress)
-        keeper.keep(validated=progress.valid_nats is not None)
-    return keeper.finish()
+    with keeper.guard():
+        for progress in run.training.run():
+            view.show(run, progress)
+            keeper.keep(validated=progress.valid_nats is not None)
+        return keeper.finish()

@@ -39,7 +39,8 @@ def test_a_run_by_minutes_saves_when_its_share_allows_and_each_minute(
     minutes: float | None, seconds: list[int], clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run: Any = SimpleNamespace(
-        config=SimpleNamespace(minutes=minutes), training=SimpleNamespace(place={"step": 0})
+        config=SimpleNamespace(minutes=minutes),
+        training=SimpleNamespace(place={"step": 0}, history=[]),
     )
     keeper, began = Keeper(run, Path("model"), print), clock.now
     saved: list[int] = []
@@ -58,11 +59,28 @@ def test_a_run_by_minutes_saves_when_its_share_allows_and_each_minute(
 
 def test_a_validation_alone_is_worth_a_save(monkeypatch: pytest.MonkeyPatch) -> None:
     run: Any = SimpleNamespace(
-        config=SimpleNamespace(minutes=None), training=SimpleNamespace(place={"step": 9})
+        config=SimpleNamespace(minutes=None),
+        training=SimpleNamespace(place={"step": 9}, history=[]),
     )
     keeper, saved = Keeper(run, Path("model"), print), list[Path]()
     monkeypatch.setattr(keeper, "_save", saved.append)
     assert not keeper.finish()
+    run.training.history.append({})
+    assert keeper.finish()
+    assert len(saved) == 1
+
+
+def test_what_is_saved_is_not_saved_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    run: Any = SimpleNamespace(
+        config=SimpleNamespace(minutes=None),
+        training=SimpleNamespace(place={"step": 0}, history=[]),
+    )
+    keeper, saved = Keeper(run, Path("model"), print), list[Path]()
+    monkeypatch.setattr(keeper, "_save", saved.append)
+    run.training.place["step"] = 3
     keeper.keep(validated=True)
+    assert keeper.finish()
+    assert len(saved) == 1
+    run.training.history.append({})  # at the same step, after a save of the minute
     assert keeper.finish()
     assert len(saved) == 2

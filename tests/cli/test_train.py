@@ -238,6 +238,21 @@ def test_an_earlier_log_is_kept_until_there_is_a_run(charlm: Any, cat_file: Path
     assert json.loads(Path("log").read_text().splitlines()[-1])["step"] == 2
 
 
+def test_a_run_that_has_no_room_leaves_the_log_alone(
+    charlm: Any, cat_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("charlm.atomic.reserve", full)
+    command = ("-o", "a.safetensors", "--log", "log", "--steps", 2, *SMALL)
+    assert "make room" in charlm("train", cat_file, *command, code=1).err
+    assert not Path("log").exists()
+    Path("log").write_text("an earlier run\n")
+    charlm("train", cat_file, *command, "--force", code=1)
+    assert Path("log").read_text() == "an earlier run\n"
+
+
 def test_init_from_learns_no_tokens_of_the_validation_text(charlm: Any, cat_text: str) -> None:
     Path("cats.txt").write_text(cat_text)
     Path("new.txt").write_text(cat_text * 2 + "ÄÖÜ")
