@@ -13,36 +13,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from charlm.figures import bar, duration, hidden, on_one_line
+from charlm.cli import widths
+from charlm.figures import bar, duration, on_one_line
+from charlm.figures import visible as visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 REDRAWN = 0.1  # seconds between two drawings of a line that changes
+BESIDE = 12  # columns of values, at least, that stand beside their names
+SHORTEST = 5  # columns of a bar that still says something
 NAME = "cyan"  # the style of labels; figures keep the terminal's own colour
-FOLDED = 12  # columns of a text in a table, at least, that goes on in the next line
-
-
-def visible(text: str) -> str:
-    """The text with all that could act on a terminal shown instead: ESC as ␛, U+202E as <U+202E>.
-
-    Line ends and tabs stay.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_shown(character) for character in text)
-
-
-def _shown(character: str) -> str:
-    code = ord(character)
-    if not hidden(character):
-        return character
-    if code < 32:
-        return chr(0x2400 + code)
-    if code == 127:
-        return "␡"
-    return f"<U+{code:04X}>"
 
 
 def symbol(piece: str) -> str:
@@ -57,6 +39,15 @@ def columns_of(text: str) -> int:
     from rich.cells import cell_len
 
     return cell_len(text)
+
+
+def cut(text: str, columns: int) -> str:
+    """The text, or as much of it as so many columns of a terminal have room for, and …"""
+    from rich.text import Text
+
+    shown = Text(text if columns > 0 else "")
+    shown.truncate(columns, overflow="ellipsis")
+    return shown.plain
 
 
 def write(text: str, raw: bool = False) -> None:
@@ -133,11 +124,13 @@ def table(
     rows: Iterable[Sequence[str]],
     right: Iterable[int] = (),
     whole: Iterable[int] = (),
+    spare: Sequence[int] = (),
 ) -> None:
     """A plain table on stdout; columns in `right` (by number) are aligned to the right.
 
     Where the terminal is too narrow, titles and the cells of columns that are neither in `right`
-    nor in `whole` go on in the next line; where that is not enough the table is wider than it.
+    nor in `whole` go on in the next line; where that is not enough, those in `spare` are left out,
+    the first named first; where that is not enough either the table is wider than it.
     """
     from rich import box
     from rich.table import Table
@@ -153,58 +146,62 @@ def table(
         header_style=NAME,
         border_style="dim",
     )
-    widths = _widths(columns, cells, numbers.union(whole), console().width - _between(columns))
-    for number, (column, width) in enumerate(zip(columns, widths, strict=True)):
+    needed = _needed(columns, cells, numbers.union(whole))
+    kept = widths.kept(needed, spare, console().width)
+    fitted = widths.widths([needed[k] for k in kept], console().width)
+    for number, width in zip(kept, fitted, strict=True):
         justify: Literal["left", "right"] = "right" if number in numbers else "left"
-        shown.add_column(column, justify=justify, width=width, overflow="fold")
+        shown.add_column(columns[number], justify=justify, width=width, overflow="fold")
     for row in cells:
-        shown.add_row(*map(Text, row))
-    _print_trimmed(shown, sys.stdout, sum(widths) + _between(columns))
+        shown.add_row(*(Text(row[number]) for number in kept))
+    _print_trimmed(shown, sys.stdout, sum(fitted) + widths.between(kept))
 
 
-def _between(columns: Sequence[str]) -> int:
-    return 2 * (len(columns) - 1)  # columns of the terminal, between those of a table
-
-
-def _widths(
-    titles: Sequence[str], rows: Sequence[Sequence[str]], whole: AbstractSet[int], space: int
-) -> list[int]:
-    """Of each column: what it needs, the widest narrowed first, as far as they can be."""
-    widths, least = [], []
-    for number, title in enumerate(titles):
-        needed = max((_wide(row[number]) for row in rows), default=0)
-        longest = max(map(columns_of, title.split()), default=0)
-        widths.append(max(needed, columns_of(title)))
-        least.append(max(needed if number in whole else min(needed, FOLDED), longest))
-    widths = [max(low, min(width, space)) for low, width in zip(least, widths, strict=True)]
-    while sum(widths) > space and (wide := [k for k, w in enumerate(widths) if w > least[k]]):
-        widths[max(wide, key=widths.__getitem__)] -= 1
-    return widths
-
-
-def _wide(cell: str) -> int:
-    return max(map(columns_of, cell.split("\n")))
+def _needed(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], whole: AbstractSet[int]
+) -> list[widths.Column]:
+    return [
+        widths.Column(
+            cell=max((columns_of(line) for row in rows for line in row[k].split("\n")), default=0),
+            title=columns_of(title),
+            word=max(map(columns_of, title.split()), default=0),
+            whole=k in whole,
+        )
+        for k, title in enumerate(titles)
+    ]
 
 
 def pairs(rows: Iterable[tuple[str, str]], stream: TextIO | None = None) -> None:
-    """Lines of `name   value` on a stream, stdout by default; a long value goes on below itself."""
+    """Lines of `name   value` on a stream, stdout by default; a long value goes on below itself.
+
+    Where a terminal has little room beside the names, each value stands below its name.
+    """
+    from rich.console import Group
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
+    stream = stream or sys.stdout
+    lines = [(Text(name, NAME), Text(visible(value))) for name, value in rows]
+    names = max((name.cell_len for name, _ in lines), default=0)
+    if console(stream).width - names - widths.BETWEEN < BESIDE:
+        below = [Group(name, Padding(value, (0, 0, 0, 2))) for name, value in lines]
+        _print_trimmed(Group(*below), stream)
+        return
     shown = Table.grid(padding=(0, 2, 0, 0))
-    shown.add_column(style=NAME, no_wrap=True)
+    shown.add_column(no_wrap=True)
     shown.add_column(overflow="fold")
-    for name, value in rows:
-        shown.add_row(name, Text(visible(value)))
-    _print_trimmed(shown, stream or sys.stdout)
+    for line in lines:
+        shown.add_row(*line)
+    _print_trimmed(shown, stream)
 
 
-def _print_trimmed(table: Any, stream: TextIO, least: int = 0) -> None:
+def _print_trimmed(shown: Any, stream: TextIO, least: int = 0) -> None:
     """Prints, at least so wide, without the spaces that rich puts at the ends of lines."""
     to = console(stream)
     to.width = max(to.width, least)
     with to.capture() as captured:
-        to.print(table)
+        to.print(shown)
     lines = captured.get().split("\n")
     stream.write("\n".join(line.rstrip(" ") for line in lines))
     stream.flush()
@@ -252,6 +249,19 @@ class LiveBlock:
             self._live = None
 
 
+def waiting_line(task: str, share: float, left: float, room: int) -> str:
+    """A task, a bar, the share done and the seconds left, in so many columns.
+
+    Where they are too few the bar is shorter or left out, and then the task cut.
+    """
+    task, figures = on_one_line(visible(task)), f" {share:4.0%}  {duration(left)} left"
+    beside = room - columns_of(figures)
+    across = min(20, beside - columns_of(task) - 2)
+    if across >= SHORTEST:
+        return f"{task}  {bar(share, across)}{figures}"
+    return cut(cut(task, beside) + figures, room)
+
+
 class Waiting:
     """One line on stderr that says how far a task is, only on a terminal and after a second.
 
@@ -273,8 +283,8 @@ class Waiting:
             return
         self._drawn = now
         left = (now - self._began) * (1 - share) / max(share, 1e-9)
-        line = f"{visible(self._task)}  {bar(share)} {share:4.0%}  {duration(left)} left"
-        sys.stderr.write(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}")
+        line = waiting_line(self._task, share, left, console(sys.stderr).width - 1)
+        sys.stderr.write(f"\r\x1b[2K{line}")
         sys.stderr.flush()
 
     def __exit__(self, *_: object) -> None:

@@ -228,6 +228,57 @@ def test_a_table_is_no_narrower_than_it_must_be(
     assert third == f"y{' ' * 20}{'z' * 9}"
 
 
+@pytest.mark.parametrize("columns", [20, 31, 32, 38, 39, 80])
+def test_a_table_leaves_out_what_has_no_room(
+    monkeypatch: pytest.MonkeyPatch, screen: Screen, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    titles = ["line:column", "rank", "text", "expected"]
+    row = ["1:1", "1,000", "a text of several words", "d 0.13"]
+    terminal.table(titles, [row], right=[0, 1], spare=[1, 0])
+    shown = screen.text()
+    assert max(map(terminal.columns_of, shown.splitlines())) <= columns
+    assert ("rank" in shown, "line:column" in shown) == (columns >= 39, columns >= 32)
+    assert "d 0.13" in shown
+
+
+@pytest.mark.parametrize("columns", [20, 24, 32, 40, 80])
+def test_values_without_room_beside_their_names_stand_below_them(
+    monkeypatch: pytest.MonkeyPatch, screen: Screen, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    terminal.pairs([("bits per character", "12.3456"), ("ln P", "-1,234.5678 nats"), ("日本", "")])
+    lines = screen.text().splitlines()
+    assert max(map(terminal.columns_of, lines)) <= columns
+    if columns < 18 + 2 + 12:
+        value = "  -1,234.5678 nats"
+        assert lines == ["bits per character", "  12.3456", "ln P", value, "日本"]
+    else:
+        assert lines[0] == "bits per character  12.3456"
+        assert lines[1] == f"ln P{' ' * 16}-1,234.5678{' nats' * (columns > 32)}"
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 120])
+@pytest.mark.parametrize(
+    "task", ["reading cats.txt", "reading\ncats\t.txt", "reading 日本語の名前はここで続く.txt"]
+)
+def test_a_waiting_line_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, screen: Screen, task: str, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    clock = iter([0.0, 2.0, 4.0])
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
+    with terminal.Waiting(task) as waiting:
+        for share in (0.25, 0.5):
+            waiting.tell(share)
+            line = screen.text()
+            assert terminal.columns_of(line) < columns
+            assert line.endswith(f" {share:4.0%}  {'6' if share == 0.25 else '4'} s left")
+            assert ("━" in line) is (columns >= 60 or (columns == 40 and task.isascii()))
+            assert line.startswith("reading" if columns >= 40 else "rea…")
+    assert not screen.text()
+
+
 @pytest.mark.usefixtures("screen")
 def test_a_picture_takes_what_its_labels_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
