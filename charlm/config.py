@@ -81,10 +81,11 @@ def check_value(field: dataclasses.Field[Any], value: Any) -> None:
     if choices and value not in choices and value is not None:
         raise OptionError(f"{name}: {value!r} is not one of {', '.join(choices)}")
     if isinstance(value, int | float) and not isinstance(value, bool):
-        _check_limits(name, value, field.metadata["limits"])
+        check_limits(name, value, field.metadata["limits"])
 
 
-def _check_limits(name: str, value: float, limits: Mapping[str, float]) -> None:
+def check_limits(name: str, value: float, limits: Mapping[str, float]) -> None:
+    """Raises OptionError, which says the name, unless the value is finite and within the limits."""
     tests = {
         "minimum": ("at least", value >= limits.get("minimum", value)),
         "above": ("above", value > limits.get("above", -math.inf)),

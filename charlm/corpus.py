@@ -154,11 +154,16 @@ def build_corpus(
     tokenizer: the kind to learn, or one that is there, to which, with `grow`, the new tokens are
     added. valid: a text of its own to validate on; without it the last `valid_fraction` of the
     characters or, per line, every tenth line, which may be nothing. Raises TextError if nothing
-    is left to train on.
+    is left to train on, or a text of its own has nothing to validate on.
     """
     train_part, valid_part = _split(text, valid, valid_fraction, per_line)
     pieces: Iterator[str] = (piece for document in train_part() for piece in document)
     if (first := next(pieces, None)) is None:
+        if not per_line and text.characters > 1:
+            raise TextError(
+                f"{text.name}: --valid-fraction {valid_fraction:g} leaves none of its "
+                f"{text.characters:,} characters to train on; give a smaller one"
+            )
         raise TextError(
             f"{text.name}: too short to train on; give at least two lines or characters"
         )
@@ -169,6 +174,8 @@ def build_corpus(
         new = train_tokenizer(tokenizer.kind, pieces, min_count, vocabulary_size)
         tokenizer = tokenizer.grown(new)
     parts = [tokenize(part(), tokenizer, per_line) for part in (train_part, valid_part)]
+    if valid is not None and not parts[1].events:
+        raise TextError(f"{valid.name}: all its lines are empty: there is nothing to validate on")
     return Corpus(text.name, tokenizer, parts[0], parts[1], len(text.documents))
 
 

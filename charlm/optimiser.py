@@ -51,14 +51,16 @@ class Optimiser:
     def update(self, gradients: tuple[Tensor, ...], loss: Tensor, numbers: Tensor) -> Tensor:
         """One step against the loss's gradients, which are used up; their norm before clipping.
 
-        Where the norm or the loss is not finite no weight moves, which on a GPU only the GPU knows:
-        nothing here waits for it. Who sees that it was so takes the step off `updates`.
+        Where the norm or the loss is not finite neither weights nor averages move, which on a GPU
+        only the GPU knows: nothing here waits for it. Who sees that takes the step off `updates`.
         """
         rate, number, share = numbers.unbind()
         norm = self._shorten(gradients)
-        self._step(gradients, rate, number.float(), (loss + norm).isfinite().logical_not().float())
+        undone = (loss + norm).isfinite().logical_not().float()
+        self._step(gradients, rate, number.float(), undone)
+        share = share.float() * (1 - undone)
         for average, weight in zip(self._averages, self._parameters, strict=True):
-            average.lerp_(weight, share.float())
+            average.lerp_(weight, share)
         return norm
 
     def _shorten(self, gradients: tuple[Tensor, ...]) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from charlm.config import ModelConfig, TrainConfig
+from charlm.config import ModelConfig, TrainConfig, check_value
 from charlm.corpus import Tokens
 from charlm.devices import device_of, has_bfloat16
 from charlm.errors import OptionError
@@ -119,9 +119,13 @@ def plan(
 
     The number of parameters grows with the square root of the arithmetic that the budget allows
     (as in Hoffmann et al. 2022).
-    chosen: fields of both configurations by name; None is not chosen.
+    chosen: fields of both configurations by name; None is not chosen. Raises OptionError for a
+    value that cannot be used.
     """
     chosen = {name: value for name, value in chosen.items() if value is not None}
+    fields = {**ModelConfig.__dataclass_fields__, **TrainConfig.__dataclass_fields__}
+    for name, value in chosen.items():
+        check_value(fields[name], value)
     if not any(name in chosen for name in BUDGETS):
         chosen["minutes"] = TYPICAL_MINUTES
     model = _model(tokens, vocabulary_size, machine, chosen)

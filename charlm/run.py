@@ -180,9 +180,12 @@ def _check_text(now: Mapping[str, Any], known: Mapping[str, Any]) -> None:
             f"{now['name']}: {now['train_characters']:,} of its characters are to train on, where "
             f"this run had {known['train_characters']:,} of {known['name']}; {again}"
         )
+    count, known_count = now["train_characters"], known["train_characters"]
+    others = " others" * (count == known_count)
     raise TextError(
-        f"{now['name']} is not the text that this run was trained on ({known['name']}); "
-        "to train on another text use --init-from"
+        f"{now['name']} ({count:,} characters to train on) is not the text that this run was "
+        f"trained on ({known['name']}, {known_count:,}{others}); to train on another text use "
+        "--init-from"
     )
 
 

@@ -63,6 +63,17 @@ def test_what_is_too_short_to_train_on_is_refused(text: str, per_line: bool) -> 
         corpus_of(text, per_line=per_line)
 
 
+def test_a_share_that_leaves_nothing_to_train_on_is_named() -> None:
+    with pytest.raises(TextError, match=r"--valid-fraction 0.999 leaves none of its 90 characters"):
+        corpus_of("ab\n" * 30, valid_fraction=0.999)
+
+
+def test_a_validation_text_of_empty_lines_is_refused() -> None:
+    with pytest.raises(TextError, match="all its lines are empty"):
+        corpus_of("Ada\nBob", valid=text_of("\n\n"), per_line=True)
+    assert corpus_of("Ada\nBob", valid=text_of("\n\n")).valid.events == 2
+
+
 @pytest.mark.parametrize("per_line", [False, True])
 def test_a_corpus_of_two_characters_has_an_event_to_learn(per_line: bool) -> None:
     corpus = corpus_of("ab", per_line=per_line)

@@ -94,14 +94,27 @@ def test_another_architecture_is_refused_by_name(name: str, value: object) -> No
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["batch_size", "bptt", "learning_rate", "hidden_size", "layers", "epochs"]
+)
+def test_what_cannot_be_chosen_is_refused_by_name(name: str) -> None:
+    flag = "--" + name.replace("_", "-")
+    with pytest.raises(OptionError, match=f"{flag}: 0 cannot be used; it must be"):
+        begin(corpus_of(TEXT), chosen={name: 0})
+
+
 # Where one stopped
 
 
 def test_another_text_is_refused() -> None:
     stopped = train(corpus_of(TEXT), **SMALL).checkpoint()
-    for other in (TEXT + "!", TEXT[1:], TEXT.replace("cat", "cta")):
+    for other, said in (
+        (TEXT + "!", "what it was validated on is not"),
+        (TEXT[1:], r"text \(350 characters to train on\) is not .* \(text, 351\); to"),
+        (TEXT.replace("cat", "cta"), r"text \(351 characters .* \(text, 351 others\); to"),
+    ):
         corpus = build_corpus(text_of(other), tokenizer=stopped.tokenizer)
-        with pytest.raises(TextError, match="--init-from"):
+        with pytest.raises(TextError, match=f"{said}.*--init-from"):
             run.resume(stopped, corpus, fixed_machine(), {"steps": 9})
 
 

@@ -550,10 +550,11 @@ def test_failures_that_are_seen_late_move_no_weight(monkeypatch: pytest.MonkeyPa
     training.ahead = 99
     for _ in range(5):
         training._advance()
-    before = [weight.clone() for weight in training.model.parameters()]
+    moved = [*training.model.parameters(), *training._optimiser.averaged.parameters()]
+    before = [weight.clone() for weight in moved]
     for _ in range(4):
         training._advance()
-    assert all(map(torch.equal, before, training.model.parameters()))
+    assert all(map(torch.equal, before, moved))
     assert training.place["failures"] == 0
     training._look()
     assert training.place["failures"] == 1
