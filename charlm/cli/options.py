@@ -1,18 +1,38 @@
 """Options that commands share, and options made from the configuration's fields."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from charlm.config import field_types
+from charlm.errors import CheckpointError, OptionError
 
 if TYPE_CHECKING:
     from charlm.api import Model
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-PATH = click.Path(readable=False)  # whoever opens it says what is wrong with it
+
+
+class _Path(click.Path):
+    """A file's name, and not an empty one; whoever opens it says what else is wrong with it."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """The value; raises OptionError where it is empty."""
+        if param and not value:
+            option = isinstance(param, click.Option)
+            name = param.opts[0] if option else param.human_readable_name.strip("[.]")
+            without = ", or leave it out" * (not param.required)
+            raise OptionError(f"{name} is empty; give a file's name{without}")
+        return super().convert(value, param, ctx)
+
+
+PATH = _Path(readable=False)
 
 
 def from_fields(
@@ -56,8 +76,33 @@ def _default_note(field: dataclasses.Field[Any]) -> str:
 
 
 def checkpoint_argument(command: Command) -> Command:
-    """CHECKPOINT, the file that `charlm train` wrote."""
-    return click.argument("checkpoint", type=PATH)(command)
+    """CHECKPOINT, the file that `charlm train` wrote, before all other arguments.
+
+    Raises OptionError where one of these is a checkpoint and the first is not.
+    """
+
+    @functools.wraps(command)
+    def checked(checkpoint: str, **given: Any) -> Any:
+        try:
+            return command(checkpoint, **given)
+        except CheckpointError as error:
+            if other := _checkpoint_behind(given):
+                raise OptionError(
+                    f"{other} is a checkpoint; it comes first, before {checkpoint}"
+                ) from error
+            raise
+
+    return cast("Command", click.argument("checkpoint", type=PATH)(checked))
+
+
+def _checkpoint_behind(given: Mapping[str, Any]) -> str | None:
+    """The first checkpoint among the arguments behind CHECKPOINT."""
+    from charlm.sources import is_checkpoint
+
+    parameters = click.get_current_context().command.params
+    arguments = [given.get(p.name or "") for p in parameters if isinstance(p, click.Argument)]
+    words = (word for value in arguments for word in ([value] if isinstance(value, str) else value or ()))
+    return next((word for word in words if os.path.isfile(word) and is_checkpoint(word)), None)
 
 
 def output_options(what: str, required: bool = True) -> Callable[[Command], Command]:
@@ -65,7 +110,9 @@ def output_options(what: str, required: bool = True) -> Callable[[Command], Comm
 
     def decorate(command: Command) -> Command:
         force = click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
-        output = click.option("-o", "--output", required=required, metavar="FILE", help=what)
+        output = click.option(
+            "-o", "--output", required=required, type=PATH, metavar="FILE", help=what
+        )
         return output(force(command))
 
     return decorate

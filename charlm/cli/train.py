@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.belonging import given
+from charlm.cli.belonging import given, refuse
 from charlm.cli.options import PATH, device_option, encoding_option, from_fields
-from charlm.config import TOKENIZERS, ModelConfig, TrainConfig
+from charlm.config import TOKENIZERS, ModelConfig, TrainConfig, check_limits
 from charlm.errors import OptionError
 
 if TYPE_CHECKING:
@@ -28,12 +28,13 @@ READING = ("encoding", "valid_path", "valid_fraction", "device", "threads", "log
 
 
 @click.command()
-@click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
+@click.argument("texts", nargs=-1, required=True, type=PATH, metavar="TEXT...")
 @click.option(
     "-o",
     "--output",
     type=PATH,
-    help="The checkpoint to write.  [default: checkpoints/NAME.safetensors]",
+    help="The checkpoint to write.  [default: checkpoints/NAME.safetensors, of standard input "
+    "checkpoints/model.safetensors]",
 )
 @click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
 @click.option(
@@ -69,10 +70,11 @@ READING = ("encoding", "valid_path", "valid_fraction", "device", "threads", "log
 @click.option("--valid", "valid_path", type=PATH, help="Validate on this text.")
 @click.option(
     "--valid-fraction",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=float,
     default=0.1,
     metavar="X",
-    help="Else on this last part of the text; per line on every tenth line.  [default: 0.1]",
+    help="Else on this last part of the text; per line on every tenth line instead.  "
+    "[default: 0.1]",
 )
 @from_fields(TrainConfig, ("minutes", "epochs", "steps"))
 @from_fields(ModelConfig, ("cell", *PLANNED_MODEL), PLANNED_MODEL)
@@ -201,14 +203,29 @@ def _check_same(earlier: "Checkpoint", options: dict[str, Any]) -> None:
         del was["precision"]
     other = [name for name in was if given(name) and options[name] != was[name]]
     if other:
-        shown = (
-            f"--{name.replace('_', '-')}{f' (here {was[name]})' * (was[name] is not None)}"
-            for name in other
-        )
+        shown = ", ".join(f"--{name.replace('_', '-')}{_here(was[name])}" for name in other)
         raise OptionError(
-            f"{', '.join(shown)}: a resumed run keeps what it began with; leave it out, or begin "
+            f"{shown}: a resumed run keeps what it began with; leave it out, or begin "
             "anew with another -o"
         )
+
+
+def _here(value: Any) -> str:
+    """What an option was when the run began, in brackets; tokens' counts are not kept."""
+    if isinstance(value, bool):
+        return f" (here with{'out' * (not value)} it)"
+    return "" if value is None else f" (here {value})"
+
+
+def _check_validation(per_line: bool, options: dict[str, Any]) -> None:
+    """Refuses a share that is none, and what lines or a text to validate on have no use for."""
+    check_limits("--valid-fraction", options["valid_fraction"], {"above": 0, "below": 1})
+    if options["valid_path"]:
+        refuse(["valid_fraction"], "belongs to a text without --valid: give one of the two")
+    if per_line:
+        why = "belongs to one long text, not to --per-line, where"
+        refuse(["valid_fraction"], f"{why} every tenth line validates; leave it out")
+        refuse(["reset_probability"], f"{why} each line begins anew; leave it out")
 
 
 def _corpus(
@@ -217,13 +234,15 @@ def _corpus(
     from charlm.corpus import build_corpus
     from charlm.text import open_text
 
+    resumed = options["resume"]
+    per_line = earlier.model.per_line if earlier and resumed else options["per_line"]
+    _check_validation(per_line, options)
     text = open_text(texts, options["encoding"])
     valid = (
         open_text([options["valid_path"]], options["encoding"]) if options["valid_path"] else None
     )
     for remark in text.notices + (valid.notices if valid else []):
         view.say(remark)
-    resumed = options["resume"]
     return build_corpus(
         text,
         valid,
@@ -232,7 +251,7 @@ def _corpus(
         min_count=options["min_count"],
         vocabulary_size=options["vocab_size"],
         valid_fraction=options["valid_fraction"],
-        per_line=earlier.model.per_line if earlier and resumed else options["per_line"],
+        per_line=per_line,
     )
 
 

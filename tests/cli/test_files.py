@@ -57,6 +57,19 @@ def test_every_command_that_takes_a_text_notices(
     assert ran.err.startswith(NOTICE.format(typo))
 
 
+def test_an_empty_name_is_refused(charlm: Any, cat_path: Path, cat_file: Path) -> None:
+    for command, name in (
+        (("info", ""), "CHECKPOINT is empty; give a file's name\n"),
+        (("train", ""), "TEXT is empty; give a file's name\n"),
+        (("report", cat_path, cat_file, "-o", ""), "-o is empty; give a file's name\n"),
+        (
+            ("tokenize", cat_file, "--checkpoint", ""),
+            "--checkpoint is empty; give a file's name, or",
+        ),
+    ):
+        assert charlm(*command, code=2).err.startswith(f"charlm: {name}")
+
+
 def test_names_are_short_where_they_differ() -> None:
     assert short_names(["a/x.safetensors", "b/y"]) == ["x", "y"]
     assert short_names(["runs/x-0.5.jsonl", "y-0.5"]) == ["x-0.5", "y-0.5"]
