@@ -76,10 +76,7 @@ def _default_note(field: dataclasses.Field[Any]) -> str:
 
 
 def checkpoint_argument(command: Command) -> Command:
-    """CHECKPOINT, the file that `charlm train` wrote, before all other arguments.
-
-    Raises OptionError where one of these is a checkpoint and the first is not.
-    """
+    """CHECKPOINT, the file that `charlm train` wrote; if another argument is it, this is said."""
 
     @functools.wraps(command)
     def checked(checkpoint: str, **given: Any) -> Any:
@@ -99,9 +96,10 @@ def _checkpoint_behind(given: Mapping[str, Any]) -> str | None:
     """The first checkpoint among the arguments behind CHECKPOINT."""
     from charlm.sources import is_checkpoint
 
-    parameters = click.get_current_context().command.params
-    arguments = [given.get(p.name or "") for p in parameters if isinstance(p, click.Argument)]
-    words = (word for value in arguments for word in ([value] if isinstance(value, str) else value or ()))
+    words: list[str] = []
+    for parameter in click.get_current_context().command.params:
+        if isinstance(parameter, click.Argument) and (value := given.get(parameter.name or "")):
+            words += [value] if isinstance(value, str) else value
     return next((word for word in words if os.path.isfile(word) and is_checkpoint(word)), None)
 
 

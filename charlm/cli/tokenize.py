@@ -1,5 +1,6 @@
 """`charlm tokenize`: how a text is cut into tokens."""
 
+import os
 from collections import Counter
 from itertools import islice
 
@@ -8,6 +9,7 @@ import click
 from charlm.cli.belonging import refuse
 from charlm.cli.options import PATH, encoding_option, json_option
 from charlm.config import TOKENIZERS
+from charlm.errors import OptionError
 
 LEARNING = ("kind", "vocab_size", "min_count")  # options of a tokenizer that is learned
 
@@ -54,6 +56,7 @@ def command(
     """
     from charlm.checkpoint import load
     from charlm.cli import terminal
+    from charlm.sources import is_checkpoint
     from charlm.text import open_text
     from charlm.tokenizers import UNK, train_tokenizer
 
@@ -61,6 +64,9 @@ def command(
         refuse(
             LEARNING, "is for learning a tokenizer, and --checkpoint brings one; give one of them"
         )
+    for path in () if checkpoint else filter(os.path.isfile, texts):
+        if is_checkpoint(path):
+            raise OptionError(f"{path} is a checkpoint; give a text, and --checkpoint {path}")
     text = open_text(texts, encoding)
     tokenizer = (
         load(checkpoint).tokenizer

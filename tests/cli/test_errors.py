@@ -4,19 +4,23 @@ Each is one line that says what, where and what to do; the exit code is 1 for a 
 or the machine, 2 for a mistake in the command.
 """
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from conftest import random_checkpoint
 from torture import streams
 
-from charlm.cli import charlm
+from charlm.cli import COMMANDS, charlm
+from charlm.cli.suggestions import ELSEWHERE, meant, names
 
 # The folder in which the commands run; see `place`.
 FILES = {
@@ -103,6 +107,42 @@ def test_every_error_is_one_line(case: Case, place: Path, monkeypatch: pytest.Mo
     assert not [entry for entry in os.listdir(place) if entry.startswith(".")]
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "wanted"),
+    [
+        ("train", "--max_iters", ["--steps"]),
+        ("train", "--hidden_size", ["--hidden-size"]),
+        ("train", "--rnn_size", ["--hidden-size"]),
+        ("train", "--num_layers", ["--layers"]),
+        ("train", "--seq_length", ["--bptt"]),
+        ("train", "--grad_clip", ["--clip"]),
+        ("train", "--max_epochs", ["--epochs"]),
+        ("train", "--no-tie", ["--no-tie-weights"]),
+        ("train", "-q", ["--quiet"]),
+        ("train", "--start", []),  # another tool's name of an option that train does not have
+        ("train", "--help-me", []),
+        ("train", "---", []),  # with which all begin
+        ("train", "--e", ["--epochs", "--embedding-size", "--encoding"]),
+        ("sample", "--start", ["--prompt"]),
+        ("sample", "--temp", ["--temperature"]),
+        ("sample", "--num_samples", ["--count"]),
+        ("sample", "--lenght", ["--length"]),
+        ("sample", "--lr", []),
+    ],
+)
+def test_what_an_unknown_option_may_stand_for(command: str, option: str, wanted: list[str]) -> None:
+    found = charlm.get_command(click.Context(charlm), command)
+    assert found
+    assert meant(option, found) == wanted
+
+
+def test_every_name_of_another_tool_has_one_here() -> None:
+    commands = [charlm.get_command(click.Context(charlm), name) for name in COMMANDS]
+    here = {name for command in commands if command for name in names(command)}
+    assert set(ELSEWHERE.values()) <= here
+    assert not {f"--{name}" for name in ELSEWHERE} & here
+
+
 def test_debug_shows_the_traceback(place: Path) -> None:
     done = CliRunner().invoke(charlm, ["--debug", "info", str(place / "page.safetensors")])
     assert type(done.exception).__name__ == "CheckpointError"
@@ -148,6 +188,18 @@ def test_a_full_disk_under_stdout_is_said(place: Path) -> None:
     done = run("charlm info good.safetensors >/dev/full", place)
     assert done.returncode == 1
     assert done.stderr == b"charlm: standard output: no space left on device\n"
+
+
+def test_arguments_are_utf8_in_every_locale(place: Path) -> None:
+    """Where they are UTF-8: texts, and the names of files too."""
+    shutil.copy(place / "text.txt", place / "Größe.txt")
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run("charlm score good.safetensors Coruña --json", place, **locale)
+    assert json.loads(done.stdout)["text"] == "Coruña"
+    done = run("charlm score good.safetensors $'Coru\\xf1a' --json", place, **locale)
+    assert json.loads(done.stdout)["text"] == "Coru\udcf1a"
+    done = run("charlm eval good.safetensors Größe.txt --json", place, **locale)
+    assert json.loads(done.stdout)["characters"] == 540
 
 
 def test_every_locale_gets_the_same_bytes(tmp_path: Path) -> None:
