@@ -120,6 +120,8 @@ def command(checkpoint: str, **options: Any) -> None:
         return
     if options["novel"] and not options["novelty"]:
         raise OptionError("--novel needs --novelty CORPUS to compare with")
+    if options["stop"] == "":
+        raise OptionError("--stop is empty; give the text to end before, or leave it out")
     model = load(checkpoint)
     prompt = read_prompt(model, options)
     corpus = open_text([options["novelty"]], options["encoding"]) if options["novelty"] else None
