@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from charlm.api import Model
 from charlm.errors import OptionError, TextError
 from charlm.extras import charts, runs, temperatures
 from charlm.extras.runs import Run, read_run
-from charlm.extras.temperatures import entropies, write_at
+from charlm.extras.temperatures import entropies, samples_at, write_at
 from charlm.gradients import Flow
 from charlm.probing import Accuracy
 from charlm.text import text_of
@@ -128,8 +129,31 @@ def test_samples_and_their_novelty(cat_model: Model, cat_text: str) -> None:
     assert written[0].entropy < written[1].entropy < written[2].entropy
     figure = plots.samples(["cats"], [written])
     assert names_in(figure) == ["cats", "spans of 8", "spans of 16", "spans of 32"]
+    entropy, novelty = figure.axes
+    assert entropy.get_xlim() == novelty.get_xlim()
     alone = plots.samples(["cats"], [write_at(cat_model, [1.0], 1, 20, 1)])
     assert labels_of(alone) == [("temperature", "entropy, bits per character")]
+
+
+def test_of_lines_the_share_that_is_new_is_drawn(
+    name_model: Model, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temperatures, "LINES", 30)
+    written = samples_at(name_model, [0.5, 1.5], 1, text_of("\n".join(names)))
+    assert [len(one.texts) for one in written] == [30, 30]
+    figure = plots.samples(["names"], [written])
+    assert "lines" in names_in(figure)
+    shares = [one.novelty.new_lines for one in written if one.novelty]
+    assert any(list(line.get_ydata()) == shares for line in figure.axes[1].lines)
+
+
+def test_of_one_long_text_there_are_no_lines(
+    cat_model: Model, cat_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temperatures, "LENGTH", 50)
+    [written] = samples_at(cat_model, [1.0], 1, text_of(cat_text))
+    assert [len(text) for text in written.texts] == [50]
+    assert "lines" not in names_in(plots.samples(["cats"], [[written]]))
 
 
 def test_entropy_is_that_of_the_distribution_drawn_from() -> None:
@@ -147,6 +171,66 @@ def test_gradient_flow_has_a_line_for_each_layer() -> None:
     figure = plots.flows([flow, vanished])
     assert names_in(figure) == ["gru, layer 1", "gru, layer 2"]
     assert figure.axes[0].get_yscale() == "log"
+
+
+NORMS = {
+    "zero": np.zeros(10),
+    "overflown": np.full(10, np.inf),
+    "least": np.full(10, 5e-324),
+    "greatest": np.full(10, 1e308),
+    "tiny": 1e-30 * 0.5 ** np.arange(10),
+    "all": np.append(10.0 ** np.linspace(-323, 308, 40), [np.inf, np.nan, 0.0]),
+    "one": np.append(np.zeros(4), 1e-320),
+}
+
+
+@pytest.mark.parametrize("kind", NORMS)
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_any_norm_can_be_drawn(kind: str, form: str) -> None:
+    """Those that are 0, subnormal, near to the greatest float or beyond it."""
+    flow = Flow("rnn", "rnn", NORMS[kind].reshape(1, -1, 1))
+    known = kind not in ("zero", "overflown", "greatest")
+    figure = plots.flows([flow, Flow("gone", "rnn", np.zeros((1, 10, 1)))])
+    assert names_in(figure) == ["rnn"] * known
+    assert plots.image(figure, form)
+    points = list(zip(flow.steps.tolist(), flow.mean[0].tolist(), strict=True))
+    lines = [charts.Line("rnn", points), charts.Line("gone", [(1, 0.0), (2, 0.0)])]
+    drawn = charts.draw(charts.Chart("t", "x", "y", lines, log_y=True))
+    assert [name for _, _, name, *_ in drawn.lines] == ["rnn"] * known
+    for _, path, *_ in drawn.lines:
+        assert "nan" not in path
+        assert min(float(y) for y in re.findall(r" ([\d.]+)", path)) >= charts.TOP
+    assert len({tick.text for tick in drawn.y_ticks}) == len(drawn.y_ticks) > 1
+
+
+def test_a_line_keeps_its_style_where_another_is_left_out() -> None:
+    lines = [charts.Line("gone", [(1, 0.0)]), charts.Line("here", [(1, 0.5)])]
+    [(number, _, name, *_)] = charts.draw(charts.Chart("t", "x", "y", lines, log_y=True)).lines
+    assert (number, name) == (1, "here")
+
+
+def test_ticks_of_small_norms_say_what_they_are() -> None:
+    figure = plots.flows([Flow("rnn", "rnn", np.linspace(9e-5, 6e-4, 10).reshape(1, 10, 1))])
+    plots.image(figure, "png")
+    axis = figure.axes[0].yaxis
+    low, high = axis.get_view_interval()
+    texts = [axis.get_major_formatter()(y) for y in axis.get_majorticklocs() if low <= y <= high]
+    assert texts == ["10⁻⁴", "2 × 10⁻⁴", "5 × 10⁻⁴"]
+
+
+HOSTILE = "a\x1b[2J\0\udcff\u202e\ufffe\n--><!-- 猫 & שלום"
+
+
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_any_name_can_be_drawn(form: str) -> None:
+    """Warnings are errors here, as of characters that the font has not."""
+    distances = [(1, 3, Accuracy(10, 9, 0, 1.0, 0)), (4, 9, Accuracy(10, 5, 0, 0.1, 0))]
+    figure = plots.probes([HOSTILE], {HOSTILE: [distances]})
+    image = plots.image(figure, form)
+    [name] = names_in(figure)
+    assert name == "a␛[2J␀<U+DCFF><U+202E><U+FFFE>␊--><!-- 猫 & שלום"
+    if form == "svg":
+        assert ElementTree.fromstring(image).tag.endswith("svg")
 
 
 def test_probe_curves_show_their_intervals() -> None:

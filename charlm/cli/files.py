@@ -4,12 +4,13 @@ Knows nothing about what a command does with them.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli import terminal
 from charlm.errors import OptionError, TextError
+from charlm.sources import is_checkpoint, texts_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,17 +48,42 @@ def looks_like_a_file(text: str) -> bool:
 def output_file(options: dict[str, Any], *read: str | None) -> Path:
     """The -o FILE, none of those to be read; that it can be written is known before all else."""
     output = Path(options["output"])
+    check_file(output, read, options["force"])
+    check_folder(output)
+    return output
+
+
+def check_file(output: Path, read: Iterable[str | None], replace: bool, more: str = "") -> None:
+    """Raises OptionError where -o is stdout, is to be read, is no file, or is not to be replaced.
+
+    more: what can be done other than --force where it exists.
+    """
     refuse_stdout("-o", output)
-    for path in filter(None, read):
+    for path in files_read(read):
         if same_file(output, path):
-            raise OptionError(f"-o {output} is {path}, which is to be read; give another -o")
+            kind = "checkpoint" if os.path.isfile(path) and is_checkpoint(path) else "text"
+            raise OptionError(f"-o {output} is the {kind} {path}; give another -o")
     if output.is_dir():
         raise OptionError(f"{output} is a folder; give -o a file's name")
-    if output.exists() and not options["force"]:
-        raise OptionError(f"{output} exists; give --force to overwrite it")
-    if not output.parent.is_dir():
-        raise OptionError(f"{output.parent} is not a folder; make it or give another -o")
-    return output
+    if output.exists() and not output.is_file():
+        raise OptionError(f"{output} is a device or a pipe; give -o a file's name")
+    if output.exists() and not replace:
+        raise OptionError(f"{output} exists; give --force to overwrite it{more}")
+
+
+def check_folder(output: Path) -> None:
+    """Raises OptionError where the folder that -o is to be written in is none."""
+    folder = Path(os.path.realpath(output)).parent
+    if not folder.is_dir():
+        raise OptionError(f"{folder} is not a folder; make it or give another -o")
+
+
+def files_read(paths: Iterable[str | None]) -> Iterator[str]:
+    """The paths that are given and, of those that are folders, the texts in them."""
+    for path in filter(None, paths):
+        yield path
+        if os.path.isdir(path):
+            yield from texts_in(path)
 
 
 def refuse_stdout(flag: str, path: Path) -> None:
@@ -73,11 +99,11 @@ def same_file(a: Path, b: str | Path) -> bool:
     )
 
 
-def picture_file(options: dict[str, Any]) -> Path:
-    """The -o FILE of a picture; raises CharlmError where it cannot be drawn."""
+def picture_file(options: dict[str, Any], *read: str | None) -> Path:
+    """The same of a picture; raises CharlmError where it cannot be drawn."""
     from charlm.extras import check_installed
 
-    output = output_file(options)
+    output = output_file(options, *read)
     if output.suffix.lower() not in (".png", ".svg"):
         raise OptionError(f"{output}: a picture is .png or .svg; give -o such a name")
     check_installed("matplotlib", "plot")

@@ -82,10 +82,10 @@ BINS = 12
 def command(text: str | None, checkpoints: tuple[str, ...], **options: Any) -> None:
     """Show how the gradient vanishes or explodes on its way back through time.
 
-    TEXT is a file or - (standard input). For each CHECKPOINT and each --cell not yet trained
-    (without either: rnn, gru and lstm): the norm of the gradient of the loss at a step with
-    respect to the state k steps earlier, against k, layer by layer. The picture's ordinate is
-    logarithmic, so that a straight line is a constant factor a step; where curves run together
+    TEXT is a text, a file or - (standard input). For each CHECKPOINT and each --cell not yet
+    trained (without either: rnn, gru and lstm): the norm of the gradient of the loss at a step
+    with respect to the state k steps earlier, against k, layer by layer. The picture's ordinate
+    is logarithmic, so that a straight line is a constant factor a step; where curves run together
     their letters take turns.
 
     \b
@@ -119,7 +119,8 @@ def _check(text: str | None, checkpoints: tuple[str, ...], options: dict[str, An
 def _of_text(text: str, checkpoints: tuple[str, ...], options: dict[str, Any]) -> None:
     from charlm.cli.files import picture_file, save_picture
 
-    output = picture_file(options) if options["output"] else None
+    read = (text, *checkpoints, options["log"])
+    output = picture_file(options, *read) if options["output"] else None
     flows = _flows(text, checkpoints, options)
     if options["as_json"]:
         _write_json(flows, checkpoints)
@@ -133,9 +134,9 @@ def _of_text(text: str, checkpoints: tuple[str, ...], options: dict[str, Any]) -
 
 def _flows(text: str, checkpoints: tuple[str, ...], options: dict[str, Any]) -> "list[Flow]":
     """Every checkpoint's flow over the text, then every untrained cell's."""
-    from charlm.text import open_text
+    from charlm.cli.files import text_argument
 
-    whole = "".join(open_text([text], options["encoding"]).chunks())
+    whole = "".join(text_argument(text, options["encoding"]).chunks())
     cells = options["cells"] or (() if checkpoints else UNTRAINED)
     return [
         *of_checkpoints(checkpoints, whole, options),
@@ -207,7 +208,9 @@ def _show_flows(flows: "list[Flow]", options: dict[str, Any]) -> None:
     shown = sorted({1, max(1, options["steps"] // 10), options["steps"]})
     columns = ["", "model", "layer", *(f"k = {k}" for k in shown), "a step"]
     cells = (_row(letter, *row, shown) for letter, row in zip(curves, rows, strict=True))
-    terminal.table(columns, cells, right=range(2, len(columns)))
+    last = len(columns) - 2  # the norm farthest back, which stays longer than the others
+    spare = [*range(last - 1, 2, -1), last, 2, 0]
+    terminal.table(columns, cells, right=range(2, len(columns)), spare=spare)
     places = [str(flow.norms.shape[2]) for flow in flows]
     over = places[0] if len(set(places)) == 1 else f"{', '.join(places)} (model by model)"
     unit = "place" if over == "1" else "places"

@@ -8,7 +8,7 @@ import click
 
 from charlm.cli.belonging import refuse
 from charlm.cli.options import encoding_option, on_unknown_option, output_options
-from charlm.errors import OptionError
+from charlm.errors import CheckpointError, OptionError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,8 +83,15 @@ def command(files: tuple[str, ...], **options: Any) -> None:
     from charlm.cli.files import picture_file, save_picture
 
     _check(options)
-    output = picture_file(options)
-    save_picture(_DRAWN[options["kind"]](files, options), output)
+    read = (options[name] for name in ("text", "pairs", "corpus"))
+    output = picture_file(options, *files, *read)
+    try:
+        figure = _DRAWN[options["kind"]](files, options)
+    except CheckpointError as error:
+        if not str(error).endswith("a JSON file"):
+            raise
+        raise CheckpointError(f"{error}; a log serves --kind {' or '.join(RUNS)}") from error
+    save_picture(figure, output)
 
 
 def _check(options: Options) -> None:
@@ -115,12 +122,12 @@ def _samples(files: Sequence[str], options: Options) -> "Figure":
     from charlm.api import load
     from charlm.cli.files import short_names
     from charlm.extras import plots
-    from charlm.extras.temperatures import write_at
+    from charlm.extras.temperatures import samples_at
     from charlm.text import open_text
 
     corpus = open_text([options["corpus"]], options["encoding"]) if options["corpus"] else None
     seed = 1 if options["seed"] is None else options["seed"]
-    texts = [write_at(load(path), TEMPERATURES, 8, 500, seed, corpus) for path in files]
+    texts = [samples_at(load(path), TEMPERATURES, seed, corpus) for path in files]
     return plots.samples(short_names(files), texts)
 
 

@@ -12,6 +12,7 @@ Points = Sequence[tuple[float, float]]
 WIDTH, HEIGHT = 360.0, 232.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 78.0, 12.0, 40.0  # margins
 LABEL = 13.0  # the least distance between two labels
+GREATEST = 1e270  # on a logarithmic axis: matplotlib's margin above must be a float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,32 +59,40 @@ class Drawn:
 
 
 def draw(chart: Chart) -> Drawn:
-    """Scales the lines into the frame."""
-    xs = [x for line in chart.lines for x, _ in line.points]
-    ys = [y for line in chart.lines for _, y in line.points if y > 0 or not chart.log_y]
+    """Scales the lines into the frame; what its axes do not have is left out."""
+    kept = [drawable(line.points, chart.log_y) for line in chart.lines]
+    xs = [x for points in kept for x, _ in points]
+    ys = [y for points in kept for _, y in points]
     x_scale = Scale.of(chart.x_range or _ends(xs), LEFT, WIDTH - RIGHT)
     y_scale = Scale.of(chart.y_range or _ends(ys), HEIGHT - BOTTOM, TOP, chart.log_y)
-    placed = [
-        [(x_scale(x), y_scale(y)) for x, y in line.points if y > 0 or not chart.log_y]
-        for line in chart.lines
-    ]
-    heights = spread([points[-1][1] if points else 0.0 for points in placed], LABEL, TOP)
+    placed = {
+        k: [(x_scale(x), y_scale(y)) for x, y in points] for k, points in enumerate(kept) if points
+    }
+    heights = spread([points[-1][1] for points in placed.values()], LABEL, TOP)
     return Drawn(
         chart,
         x_scale.ticks(5),
         y_scale.ticks(5),
         [
             (k, _path(points, line.dots), line.name, WIDTH - RIGHT + 6, height + 3.5, line.dots)
-            for k, (line, points, height) in enumerate(
-                zip(chart.lines, placed, heights, strict=True)
-            )
+            for (k, points), height in zip(placed.items(), heights, strict=True)
+            for line in [chart.lines[k]]
         ],
     )
 
 
+def drawable(points: Points, log_y: bool) -> list[tuple[float, float]]:
+    """The points that an axis has: those of finite values, on a logarithmic one 0 < y < 10²⁷⁰."""
+    low, high = (0.0, GREATEST) if log_y else (-math.inf, math.inf)
+    return [(x, y) for x, y in points if low < y < high]
+
+
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """From values to places, in equal steps or, with `log`, equal factors."""
+    """From values to places, in equal steps or, with `log`, equal factors.
+
+    low and high are values or, with `log`, powers of ten, as 10³⁰⁹ is no float.
+    """
 
     low: float
     high: float
@@ -96,28 +105,28 @@ class Scale:
         """A scale over the values; where all are the same it is opened around them."""
         low, high = ends
         if log:
-            low, high = 10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high))
-            return cls(low, high if high > low else low * 10, begin, end, True)
+            low, high = math.floor(math.log10(low)), math.ceil(math.log10(high))
+            return cls(low, max(high, low + 1), begin, end, True)
         if high <= low:
             low, high = low - 0.5, high + 0.5
         return cls(low, high, begin, end)
 
     def __call__(self, value: float) -> float:
-        if self.log:
-            share = math.log(value / self.low) / math.log(self.high / self.low)
-        else:
-            share = (value - self.low) / (self.high - self.low)
+        return self._place(math.log10(value) if self.log else value)
+
+    def _place(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low)
         return self.begin + share * (self.end - self.begin)
 
     def ticks(self, most: int) -> list[Tick]:
         """Round values within the scale, about `most` of them."""
         if self.log:
-            first, last = round(math.log10(self.low)), round(math.log10(self.high))
+            first, last = int(self.low), int(self.high)
             step = max(1, math.ceil((last - first) / most))
-            values = [10.0**power for power in range(first, last + 1, step)]
-        else:
-            values = steps(self.low, self.high, most)
-        return [Tick(self(value), written(value, self.log)) for value in values]
+            powers = range(first, last + 1, step)
+            return [Tick(self._place(power), power_of_ten(power)) for power in powers]
+        values = steps(self.low, self.high, most)
+        return [Tick(self._place(value), written(value)) for value in values]
 
 
 def steps(low: float, high: float, most: int) -> list[float]:
@@ -136,18 +145,34 @@ def steps(low: float, high: float, most: int) -> list[float]:
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def written(value: float, power: bool = False) -> str:
-    """A tick's number: 0.5, 20, 1.5k, 10M, or as a power of ten where it is one.
+def power_of_ten(exponent: int) -> str:
+    """`10⁻⁴`."""
+    return "10" + str(exponent).translate(_RAISED)
 
-    >>> [written(value) for value in (0.25, 40.0, 1500.0)], written(1e-4, power=True)
-    (['0.25', '40', '1.5k'], '10⁻⁴')
+
+def written(value: float) -> str:
+    """A tick's number: 0.5, 20, 1.5k, 10M.
+
+    >>> [written(value) for value in (0.25, 40.0, 1500.0)]
+    ['0.25', '40', '1.5k']
     """
-    if power:
-        return "10" + str(round(math.log10(value))).translate(_RAISED)
     for size, unit in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:g}{unit}"
     return f"{value:g}"
+
+
+def factor(value: float) -> str:
+    """A tick's number on an axis of equal factors: 0.02 or 500, beyond that 10⁻⁴ or 5 × 10⁻⁴.
+
+    >>> [factor(value) for value in (0.02, 500.0, 1e-4, 5e-4, 2e5)]
+    ['0.02', '500', '10⁻⁴', '5 × 10⁻⁴', '2 × 10⁵']
+    """
+    if 1e-3 <= value < 1e5 or not 0 < value < math.inf:  # 10⁻⁴⁰⁰ is 0 to a float
+        return f"{value:g}"
+    exponent = math.floor(math.log10(value) + 1e-9)
+    digit = round(10 ** (math.log10(value) - exponent))
+    return power_of_ten(exponent) if digit == 1 else f"{digit} × {power_of_ten(exponent)}"
 
 
 def spread(places: Sequence[float], least: float, low: float = -math.inf) -> list[float]:

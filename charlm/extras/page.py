@@ -13,11 +13,14 @@ from typing import Any
 
 from charlm.extras import check_installed
 from charlm.extras.charts import Chart, Drawn, Line, draw
-from charlm.extras.reading import LEVELS, shown
+from charlm.extras.contexts import SHARES
+from charlm.extras.reading import LEVELS, PROBABILITY
 from charlm.extras.report import Report
 from charlm.extras.temperatures import Written
+from charlm.figures import visible
 from charlm.inspection import colours
 from charlm.inspection.colours import Colour
+from charlm.inspection.matching import PLACES
 from charlm.inspection.surprise import MOST_BITS
 from charlm.novelty import LENGTHS
 
@@ -37,10 +40,9 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["shown"] = shown
+    environment.filters["visible"] = visible
     style = _file("report.css") + _palette()
-    script = f"const SHADES = {SHADES}, LEVELS = {LEVELS}, MOST_BITS = {MOST_BITS:g};\n"
-    script = f"(() => {{\n{script}{_file('report.js')}}})();\n"
+    script = f"(() => {{\n{_constants()}{_file('report.js')}}})();\n"
     template = environment.from_string(_file("report.html"))
     return template.render(
         report=report,
@@ -59,6 +61,19 @@ def render(report: Report) -> str:
 
 def _file(name: str) -> str:
     return (resources.files("charlm.extras") / "templates" / name).read_text("utf-8")
+
+
+def _constants() -> str:
+    """What the script knows by the names that it has here."""
+    known = {
+        "SHADES": SHADES,
+        "LEVELS": LEVELS,
+        "SHARES": SHARES,
+        "PROBABILITY": PROBABILITY,
+        "PLACES": PLACES,
+        "MOST_BITS": MOST_BITS,
+    }
+    return "".join(f"const {name} = {value:g};\n" for name, value in known.items())
 
 
 def _policy(script: str, style: str) -> str:
@@ -127,13 +142,14 @@ def _new(written: list[Written], length: int) -> list[tuple[float, float]]:
 
 def _flow(report: Report) -> Drawn | None:
     """The gradient's norm against the steps back, a line for each layer."""
-    if report.flow is None or not (report.flow.mean > 0).any():
+    if report.flow is None:
         return None
     lines = [
         Line(f"layer {k}", list(zip(report.flow.steps.tolist(), norms.tolist(), strict=True)))
         for k, norms in enumerate(report.flow.mean, 1)
     ]
-    return draw(Chart("Gradient flow", "steps back", "norm of the gradient", lines, log_y=True))
+    drawn = draw(Chart("Gradient flow", "steps back", "norm of the gradient", lines, log_y=True))
+    return drawn if drawn.lines else None
 
 
 def _gates(report: Report) -> list[tuple[Drawn, str]]:

@@ -7,11 +7,13 @@ in grey and without a legend. Knows numbers and how they are drawn; reads no fil
 import dataclasses
 import io
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from charlm.extras.charts import spread, written
+from charlm.extras.charts import drawable, factor, spread
+from charlm.figures import on_one_line, visible
 from charlm.novelty import LENGTHS
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ COLOURS = ("#0b3c7d", "#c2570c", "#4d8f5b", "#8d5fb0", "#6f6f6f", "#b8860b")
 STYLES = ("-", "--", ":", "-.")
 LOSSES = {"train_nats": "training", "valid_nats": "validation"}
 BESIDE = 0.08  # of the width: names nearer to one another than this stand apart in height
+MISSING = r"Glyph \d+ |Matplotlib currently does not support "  # what its font lacks is a box
 SIZE = (7.2, 4.2)  # inches of one pair of axes
 SETTINGS: dict[Any, Any] = {
     "font.size": 10.0,
@@ -97,26 +100,35 @@ def gradient(runs: Sequence["Run"], over: str) -> "Figure":
 
 
 def samples(names: Sequence[str], texts: Sequence[Sequence["Written"]]) -> "Figure":
-    """Entropy against temperature and, where a corpus was given, the share of new spans."""
+    """Entropy against temperature and, where a corpus was given, the shares that are new."""
     entropy = [
         Curve(name, [(one.temperature, one.entropy) for one in of], marked=True, look=(k, 0))
         for k, (name, of) in enumerate(zip(names, texts, strict=True))
     ]
-    novel = []
-    for k, (name, of) in enumerate(zip(names, texts, strict=True)):
-        for style, length in enumerate(LENGTHS):
-            shares = [(w.temperature, w.novelty.new_spans[length]) for w in of if w.novelty]
-            points = [(temperature, share) for temperature, share in shares if share is not None]
-            if points:
-                what = f"spans of {length}"
-                label = what if len(names) == 1 else f"{name}, {what}"
-                look = None if len(names) == 1 else (k, style)
-                novel.append(Curve(label, points, marked=True, look=look))
+    alone = len(names) == 1
+    novel = [
+        Curve(what if alone else f"{name}, {what}", points, (), True, None if alone else (k, style))
+        for k, (name, of) in enumerate(zip(names, texts, strict=True))
+        for style, (what, points) in enumerate(_new(of).items())
+        if points
+    ]
     figure, axes = _figure(2 if novel else 1)
     _draw(axes[0], entropy, "temperature", "entropy, bits per character")
     if novel:
+        axes[1].sharex(axes[0])
         _draw(axes[1], novel, "temperature", "share not in the corpus", y_range=(-0.02, 1.02))
     return figure
+
+
+def _new(written: Sequence["Written"]) -> dict[str, "Points"]:
+    """By temperature the shares of spans and, per line, of lines that are new, where known."""
+    known = [(one.temperature, one.novelty) for one in written if one.novelty]
+    shares = {f"spans of {n}": [(t, of.new_spans[n]) for t, of in known] for n in LENGTHS}
+    shares["lines"] = [(t, of.new_lines) for t, of in known]
+    return {
+        what: [(t, share) for t, share in points if share is not None]
+        for what, points in shares.items()
+    }
 
 
 def flows(found: Sequence["Flow"]) -> "Figure":
@@ -124,13 +136,12 @@ def flows(found: Sequence["Flow"]) -> "Figure":
     curves = [
         Curve(
             flow.name if len(flow.mean) == 1 else f"{flow.name}, layer {layer}",
-            [(int(k), float(y)) for k, y in zip(flow.steps, norms, strict=True) if y > 0],
+            list(zip(flow.steps.tolist(), norms.tolist(), strict=True)),
         )
         for flow in found
         for layer, norms in enumerate(flow.mean, 1)
     ]
-    shown = [curve for curve in curves if curve.points]
-    return one(shown, "steps back", "norm of the loss's gradient by the state", log_y=True)
+    return one(curves, "steps back", "norm of the loss's gradient by the state", log_y=True)
 
 
 Distances = Sequence[tuple[int, int, "Accuracy"]]
@@ -150,7 +161,8 @@ def probes(names: Sequence[str], groups: Mapping[str, Sequence[Distances]]) -> "
             for name, distances in zip(names, curves, strict=True)
         ]
         pair.axhline(0.5, color="#999999", linewidth=0.8)
-        pair.set_title(f"{group or 'all pairs'} (the line is chance)", loc="left", fontsize=10)
+        title = f"{_label(group) or 'all pairs'} (the line is chance)"
+        pair.set_title(title, loc="left", fontsize=10)
         _draw(pair, drawn, "distance, characters", "share right", y_range=(-0.02, 1.02))
     return figure
 
@@ -166,7 +178,8 @@ def image(figure: "Figure", form: str) -> bytes:
     """The picture as "png" or "svg", without a date or a version in it."""
     empty: dict[str, Any] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
     file = io.BytesIO()
-    with _settings():
+    with _settings(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=MISSING)
         figure.savefig(file, format=form, metadata=empty[form])
     return file.getvalue()
 
@@ -179,8 +192,9 @@ def _across(over: str) -> str:
 def _settings() -> Iterator[None]:
     """The same for everybody, whatever a user's own settings of matplotlib say."""
     import matplotlib
+    import numpy as np
 
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), np.errstate(over="ignore"):  # of ticks beyond a high axis
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
         yield
@@ -204,7 +218,9 @@ def _draw(
     log_y: bool = False,
     y_range: tuple[float, float] | None = None,
 ) -> None:
-    """Draws the curves, each named at its end."""
+    """Draws the curves that have points on the axes, each named at its end."""
+    drawn = [dataclasses.replace(one, points=drawable(one.points, log_y)) for one in curves]
+    curves = [curve for curve in drawn if curve.points]
     with _settings():
         for k, curve in enumerate(curves):
             _draw_curve(axes, curve, _look(curve, k))
@@ -237,7 +253,7 @@ def _name(axes: "Axes", curves: Sequence[Curve]) -> None:
     """Each curve's name where it ends; names beside one another stand apart in height."""
     if not curves:
         return
-    axes.get_xlim(), axes.get_ylim()  # settles the limits
+    axes.autoscale_view()  # sets the limits now, which places in the picture depend on
     to_axes = axes.transScale + axes.transLimits
     ends = [(float(x), float(y)) for x, y in to_axes.transform([c.points[-1] for c in curves])]
     ends = [(1.0 if x > 1 - BESIDE else x, y) for x, y in ends]
@@ -245,7 +261,7 @@ def _name(axes: "Axes", curves: Sequence[Curve]) -> None:
         heights = spread([ends[k][1] for k in group], 0.055)
         for k, height in zip(group, heights, strict=True):
             axes.annotate(
-                curves[k].name,
+                _label(curves[k].name),
                 (ends[k][0], height),
                 xycoords="axes fraction",
                 xytext=(6, 0),
@@ -254,6 +270,11 @@ def _name(axes: "Axes", curves: Sequence[Curve]) -> None:
                 color=_look(curves[k], k)[0],
                 annotation_clip=False,
             )
+
+
+def _label(name: str) -> str:
+    """A name of a file or a group, on one line and without what no picture can hold."""
+    return on_one_line(visible(name))
 
 
 def _beside(places: Sequence[float]) -> list[list[int]]:
@@ -275,9 +296,5 @@ def _scale_by_factors(axes: "Axes") -> None:
     low, high = axes.get_ylim()
     if high < 1000 * low:
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _factor(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: factor(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _factor(value: float) -> str:
-    return f"{value:g}" if 1e-3 <= value < 1e5 else written(value, power=True)

@@ -20,7 +20,7 @@ from charlm.extras.contexts import Contexts, contexts
 from charlm.extras.origin import Origin, first_of, valid_text
 from charlm.extras.reading import Reading, read
 from charlm.extras.runs import Run
-from charlm.extras.temperatures import Written, write_at
+from charlm.extras.temperatures import Written, samples_at, write_at
 from charlm.gradients import Flow, flow, network, windows
 from charlm.inference import Ids
 from charlm.inspection.gates import GATES_OF, Saturation, saturation
@@ -31,8 +31,6 @@ from charlm.tokenizers import UNK
 
 CHARACTERS = 10_000  # of a text that is read, unless more are asked for
 TEMPERATURES = (0.5, 0.8, 1.0, 1.2)
-LENGTH = 2_000  # tokens written at each temperature: one long text is sooner written than several
-LINES = 200  # written at each temperature by a per-line model, rather
 EVALUATED = 2**17  # characters of the validation text, its beginning
 STREAMS = 32
 FLOW_STEPS = (64, 32, 16, 8, 4)  # how far back the gradient is followed: as far as the text allows
@@ -90,9 +88,7 @@ def make(
     reading = read(model, subject)
     ids = reading.passage.ids
     watch(0.4)
-    count = LINES if model.per_line else 1
-    corpus = origin.text if origin else None
-    written = write_at(model, TEMPERATURES, count, LENGTH, seed, corpus)
+    written = samples_at(model, TEMPERATURES, seed, origin.text if origin else None)
     watch(0.6)
     evaluation = _evaluation(model, origin, subject, reading)
     watch(0.75)

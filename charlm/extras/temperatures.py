@@ -17,6 +17,8 @@ from charlm.text import Text
 from charlm.tokenizers import EOS
 
 Floats = npt.NDArray[np.float64]
+LENGTH = 2_000  # tokens of a text: one long text is sooner written than several
+LINES = 200  # that a per-line model writes rather
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +32,14 @@ class Written:
     texts: list[str]
     entropy: float
     novelty: Novelty | None
+
+
+def samples_at(
+    model: Model, temperatures: Sequence[float], seed: int, corpus: Text | None = None
+) -> list[Written]:
+    """At each temperature 200 lines of a per-line model, else a text of 2,000 tokens."""
+    count = LINES if model.per_line else 1
+    return write_at(model, temperatures, count, LENGTH, seed, corpus)
 
 
 def write_at(

@@ -125,7 +125,9 @@ CURVES = ("--layers", 16, "--steps", 2, *["--cell", "rnn"] * 5, "--hidden-size",
         (("--log", "TEXT", "-o", "a.png"), 2, "-o draws gradients in a TEXT; charlm plot"),
         (("TEXT", "-o", "a.pdf"), 2, "a.pdf: a picture is .png or .svg; give -o such a name"),
         ((), 2, "give a TEXT to measure on, or --log FILE"),
-        (("nowhere.txt",), 1, "nowhere.txt"),
+        (("",), 1, "TEXT is empty: give a text, a file or - (standard input)"),
+        (("nowhere.txt",), 1, "no file is called nowhere.txt; this is read as the text itself"),
+        (("The cat.",), 1, "the text has fewer than 100 tokens; give a longer text or a lower"),
         (("--log", "nowhere.jsonl"), 1, "nowhere.jsonl"),
         (("TEXT", "--steps", 1), 2, "--steps"),
         (("TEXT", "--cell", "lstn"), 2, "--cell"),
@@ -224,3 +226,47 @@ def test_charts_are_no_wider_than_the_terminal(
     assert any("a" in line[columns - 2 :] for line in lines)
     lines = bars(["low", "much higher"], [0.0, 1.0], width=90)
     assert [len(line) for line in lines] == [columns - 2, columns]  # 0.0 % is shorter
+
+
+def test_a_text_a_file_and_standard_input_are_alike(
+    charlm: Any, cat_path: Path, tmp_path: Path
+) -> None:
+    text, asked = "The cat was full.\n", (cat_path, "--steps", 9)
+    (tmp_path / "text.txt").write_text(text)
+    said = charlm("gradients", text, *asked).out
+    assert charlm("gradients", tmp_path / "text.txt", *asked).out == said
+    assert charlm("gradients", "-", *asked, input=text).out == said
+
+
+@pytest.mark.parametrize("weight", [1e-12, 1e20])
+def test_norms_that_vanish_or_explode_are_drawn(
+    charlm: Any, tmp_path: Path, cat_file: Path, weight: float
+) -> None:
+    pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
+    from charlm.checkpoint import save
+
+    checkpoint = random_checkpoint("rnn-relu")
+    checkpoint.weights["rnn.weight_hh_l0"][:] = weight
+    save(tmp_path / "a.safetensors", checkpoint)
+    arguments = (tmp_path / "a.safetensors", "--steps", 40, "--on-unknown", "unk")
+    ran = charlm("gradients", cat_file, *arguments, "-o", tmp_path / "flow.svg")
+    assert ran.err.endswith(f"saved {tmp_path / 'flow.svg'}\n")
+
+
+@pytest.mark.parametrize("option", ["TEXT", "CHECKPOINT", "--log"])
+def test_what_is_read_is_never_drawn_over(
+    charlm: Any, cat_file: Path, cat_path: Path, tmp_path: Path, option: str
+) -> None:
+    pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
+    kept = tmp_path / "b.svg"
+    log = b'{"steps": 7, "gradient_norm": 0.5, "clipped": 0.0}\n'
+    kept.write_bytes(cat_path.read_bytes() if option == "CHECKPOINT" else 100 * log)
+    given = {
+        "TEXT": (kept, "--cell", "rnn"),
+        "CHECKPOINT": (cat_file, kept),
+        "--log": (cat_file, "--log", kept),
+    }
+    ran = charlm("gradients", *given[option], "-o", kept, "--force", code=2)
+    what = "checkpoint" if option == "CHECKPOINT" else "text"
+    assert ran.err == f"charlm: -o {kept} is the {what} {kept}; give another -o\n"
+    assert not kept.read_bytes().startswith(b"<?xml")

@@ -1,7 +1,9 @@
 """`charlm plot`: a picture of each kind, and every refusal in one line."""
 
 import json
+import os
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +155,41 @@ def test_without_matplotlib_one_line_says_how_to_get_it(
         "charlm: this needs matplotlib, which is not installed; "
         "get it with: pip install '.[plot]', in charlm's folder\n"
     )
+
+
+@pytest.mark.parametrize("option", ["FILE", "--text", "--pairs", "--corpus"])
+def test_what_is_read_is_never_drawn_over(
+    charlm: Any, log: Path, cat_path: Path, tmp_path: Path, option: str
+) -> None:
+    kinds = {"--text": "flow", "--pairs": "probe", "--corpus": "samples"}
+    picture = tmp_path / "kept.png"
+    picture.write_bytes(log.read_bytes())
+    given = (cat_path, option, picture, "--kind", kinds.get(option))
+    asked = (picture,) if option == "FILE" else given
+    ran = charlm("plot", *asked, "-o", picture, "--force", code=2)
+    assert ran.err == f"charlm: -o {picture} is the text {picture}; give another -o\n"
+    assert picture.read_bytes() == log.read_bytes()
+
+
+def test_a_checkpoint_is_never_drawn_over(charlm: Any, cat_path: Path, tmp_path: Path) -> None:
+    path, link = tmp_path / "model.svg", tmp_path / "link.svg"
+    path.write_bytes(cat_path.read_bytes())
+    link.symlink_to(path)
+    for output in (path, link):
+        ran = charlm("plot", path, "-o", output, "--force", code=2)
+        assert ran.err == f"charlm: -o {output} is the checkpoint {path}; give another -o\n"
+
+
+def test_a_pipe_is_not_replaced(charlm: Any, log: Path, tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe.png")
+    ran = charlm("plot", log, "-o", pipe, "--force", code=2)
+    assert ran.err == f"charlm: {pipe} is a device or a pipe; give -o a file's name\n"
+    assert pipe.is_fifo()
+
+
+def test_names_of_any_script_draw_without_a_word(charlm: Any, log: Path, tmp_path: Path) -> None:
+    path = tmp_path / "猫\x1b.jsonl"
+    path.write_bytes(log.read_bytes())
+    ran = charlm("plot", log, path, "-o", tmp_path / "p.svg")
+    assert ran.err == f"saved {tmp_path / 'p.svg'}\n"
+    assert ElementTree.parse(tmp_path / "p.svg")

@@ -1,5 +1,6 @@
 """`charlm report`: the file it writes, and every refusal in one line."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -107,9 +108,11 @@ def test_without_jinja2_one_line_says_how_to_get_it(
 def test_what_is_read_is_never_written_over(charlm: Any, cat_path: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("The cat was full.\n")
-    for output in (text, cat_path):
+    for output, what in ((text, "text"), (cat_path, "checkpoint")):
         err = charlm("report", cat_path, text, "-o", output, "--force", code=2).err
-        assert "which is to be read" in err
+        assert err == f"charlm: -o {output} is the {what} {output}; give another -o\n"
+    err = charlm("report", cat_path, tmp_path, "-o", text, "--force", code=2).err
+    assert f"-o {text} is the text {text}" in err, "a folder is the files in it"
     assert text.read_text() == "The cat was full.\n"
 
 
@@ -145,3 +148,14 @@ def test_a_text_in_many_files_is_read_as_far_as_asked(
         (folder / f"{name}.txt").write_text("The cat was full.\n")
     err = charlm("report", cat_path, folder, "-o", tmp_path / "r.html").err
     assert "read 2 files (a.txt, b.txt)\n" in err
+
+
+@pytest.mark.parametrize("device", ["pipe.html", "/dev/null"])
+def test_a_device_or_a_pipe_is_not_replaced(
+    charlm: Any, cat_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.html")
+    monkeypatch.setattr("charlm.atomic.replace", lambda *_: pytest.fail("it was written"))
+    ran = charlm("report", cat_path, TEXT, "-o", device, "--force", code=2)
+    assert ran.err == f"charlm: {device} is a device or a pipe; give -o a file's name\n"

@@ -18,12 +18,15 @@ const make = (name, content = "", className = "") => {
   if (className) made.className = className;
   return made;
 };
+const start = make("span", "<EOS>"); // from which all is read
 const visible = (piece) =>
   piece === "" ? "·" : piece.replaceAll("\n", "↵\n");
-const NAMES = { "": "part of a character", "\n": "newline", " ": "space", "\t": "tab" };
+const END = data.perLine ? "<EOS>" : "newline"; // what a line ends with
+const NAMES = { "": "part of a character", "\n": END, " ": "space", "\t": "tab" };
 const named = (piece) => piece.trim() ? piece : NAMES[piece] ?? "white space";
 const symbol = (piece) =>
   piece === "" ? "·" : piece.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(" ", "␣");
+const titled = (piece) => data.perLine && piece === "\n" ? END : symbol(piece);
 const percent = (share) =>
   share >= 0.0001 ? `${(100 * share).toFixed(share < 0.01 ? 2 : 1)}\u00a0%` : "<\u00a00.01\u00a0%";
 
@@ -37,6 +40,10 @@ async function unpacked(packed) {
 
 function write() {
   const all = document.createDocumentFragment();
+  start.setAttribute("role", "option");
+  start.setAttribute("aria-selected", "false");
+  start.setAttribute("aria-disabled", "true");
+  all.append(start);
   data.pieces.forEach((piece, t) => {
     const one = make("span", visible(piece));
     one.setAttribute("role", "option");
@@ -55,11 +62,11 @@ const unsquashed = (value) => data.squashed ? value / (1 - Math.abs(value)) : va
 const value = (k) => unsquashed((2 * k + 1) / LEVELS - 1); // in the middle of a level
 const signed = (number, digits) => number.toFixed(digits).replace("-", "−");
 
-function bearing(t) { // on the current token, of token t, as a share of the greatest
+function bearing(t) { // on the current token, of token t, −1 for <EOS>, as a share of the greatest
   const back = current - 1 - t;
   const { reach, greatest } = data.contexts;
   if (!shares || current >= greatest.length || back < 0 || back >= reach) return null;
-  return shares[current * reach + back] / 63;
+  return shares[current * reach + back] / SHARES;
 }
 
 function colour(t) {
@@ -82,6 +89,8 @@ function paint() {
       for (let t = place.begin; t < place.end; t++) matched.add(t);
     }
   }
+  start.hidden = view !== "context";
+  start.className = start.hidden ? "" : colour(-1);
   spans.forEach((one, t) => {
     const inside = span !== null && t >= span[0] && t < span[1];
     const wanted = [colour(t), inside ? "span" : "", matched.has(t) ? "match" : ""];
@@ -111,7 +120,7 @@ function legend() {
       return say(`context is kept for the first ${data.contexts.greatest.length} tokens`);
     }
     for (let k = 0; k <= 4; k++) add(k ? (greatest * k / 4).toPrecision(2) : "0", shade(k / 4));
-    say("nats: how strongly each earlier character bears on the framed one (gradient × input)");
+    say("nats: how strongly <EOS> and each earlier character bear on the framed one (gradient × input)");
   } else {
     say(span ? mostAlike(places.length) : "select a span");
   }
@@ -126,11 +135,11 @@ const mostAlike = (number) =>
 function describe(t) {
   const piece = data.pieces[t];
   const bits = data.bits[t].toFixed(2);
-  element("panel-title").textContent = `“${symbol(piece)}” is token ${t + 1} of ${count}`;
+  element("panel-title").textContent = `“${titled(piece)}” is token ${t + 1} of ${count}`;
   element("figures").textContent =
     `${bits} bits: the model gave it ${percent(2 ** -data.bits[t])}, rank ${data.ranks[t]}`;
   const rows = data.likeliest[t].map((name, k) => {
-    const share = data.probabilities[t][k] / 10000;
+    const share = data.probabilities[t][k] / PROBABILITY;
     const row = make("tr");
     const head = make("th", symbol(data.names[name]), "piece");
     head.scope = "row";
@@ -149,7 +158,7 @@ function describe(t) {
 
 function speak(t) {
   const expected = data.likeliest[t].map((name, k) =>
-    `${named(data.names[name])} ${percent(data.probabilities[t][k] / 10000)}`);
+    `${named(data.names[name])} ${percent(data.probabilities[t][k] / PROBABILITY)}`);
   element("spoken").textContent =
     `${named(data.pieces[t])}, ${data.bits[t].toFixed(2)} bits, expected: ${expected.join(", ")}`;
 }
@@ -172,7 +181,7 @@ function go(t, options) {
 
 const tokenOf = (node) => {
   const from = node instanceof Element ? node : node?.parentElement;
-  const found = from?.closest("#text [role=option]");
+  const found = from?.closest("#text [data-t]");
   return found ? Number(found.dataset.t) : null;
 };
 
@@ -387,7 +396,7 @@ function best(shared, others, begin, end) {
     if (taken[t] || taken[t + length - 1]) continue;
     found.push({ begin: t, end: t + length, shared: shared[t], others: others[t] });
     taken.fill(1, t, t + length);
-    if (found.length === 50) break;
+    if (found.length === PLACES) break;
   }
   return found;
 }
