@@ -126,7 +126,7 @@ def flow(model: LanguageModel, columns: Ids, steps: int, name: str = "") -> Flow
     return Flow(name or model.config.cell, model.config.cell, norms.swapaxes(0, 1))
 
 
-def context(model: LanguageModel | Checkpoint, ids: Ids, position: int) -> Exact:
+def context(model: LanguageModel, ids: Ids, position: int) -> Exact:
     """How strongly each earlier token bears on one prediction: |gradient times input|.
 
     ids: <EOS>, then the text's tokens. Gives (position,) numbers, of ids[:position]:
@@ -137,7 +137,6 @@ def context(model: LanguageModel | Checkpoint, ids: Ids, position: int) -> Exact
     """
     if not 0 < position < len(ids):
         raise OptionError(f"position {position} is outside the text; give 1 to {len(ids) - 1}")
-    model = network(model) if isinstance(model, Checkpoint) else model
     begin = 0
     if model.config.per_line:
         begin = int(np.flatnonzero(ids[:position] == EOS)[-1])
@@ -147,10 +146,24 @@ def context(model: LanguageModel | Checkpoint, ids: Ids, position: int) -> Exact
     if first:
         with torch.no_grad():
             state = model(tokens[:first], state)[1]
-    vectors: Tensor = model.embedding(tokens[first:-1]).detach().requires_grad_()
-    logits, _ = model.from_vectors(vectors, state)
-    chosen = torch.log_softmax(logits[-1, 0].double(), 0)[tokens[-1, 0]]
-    (gradient,) = torch.autograd.grad(chosen, vectors)
+    read, last = tokens[first:-1], torch.tensor([len(tokens) - 2 - first])
     strengths = np.zeros(position)
-    strengths[begin + first :] = (gradient * vectors).detach().double().sum(-1).abs()[:, 0].numpy()
+    strengths[begin + first :] = bearings(model, read, state, last, tokens[-1])[:, 0]
+    return strengths
+
+
+def bearings(
+    model: LanguageModel, tokens: Tensor, state: State, last: Tensor, targets: Tensor
+) -> Exact:
+    """|∂ ln P / ∂e · e| of every token read, e being its embedding, in nats: (time, batch).
+
+    tokens: (time, batch), read from the state. In column k P is that of targets[k] after step
+    last[k], so that what is read later has 0.
+    """
+    vectors = model.embedding(tokens).detach().requires_grad_()
+    logits, _ = model.from_vectors(vectors, state)
+    rows = logits[last, torch.arange(len(last))].double()
+    chosen = torch.log_softmax(rows, 1).gather(1, targets[:, None]).sum()
+    (gradient,) = torch.autograd.grad(chosen, vectors)
+    strengths: Exact = (gradient * vectors).detach().double().sum(-1).abs().numpy()
     return strengths

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from charlm.figures import on_one_line
 from charlm.text import Text
+from charlm.tokenizers.characters import code_points
 
 LENGTHS = (8, 16, 32)  # of the spans that are counted, powers of two
 SHOWN = 60  # characters of the longest copied span that are shown
@@ -259,7 +260,7 @@ class _Spans:
 
 
 def _codes(text: str) -> Keys:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    return code_points(text).astype(np.uint64)
 
 
 def _pairs(numbers: Numbers, gap: int) -> tuple[Places, Keys]:

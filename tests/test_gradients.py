@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from charlm.config import CELLS, ModelConfig
 from charlm.errors import OptionError, TextError
-from charlm.gradients import REACH, WARM_UP, Flow, context, flow, network, windows
+from charlm.gradients import REACH, WARM_UP, Flow, bearings, context, flow, network, windows
 from charlm.inference import Ids
 from charlm.model import LanguageModel
 from charlm.tokenizers import EOS
@@ -160,7 +160,9 @@ def test_context_is_the_change_of_ln_p_as_an_embedding_grows(cell: str) -> None:
     position = 6
     strengths = context(model, ids, position)
     assert strengths.shape == (position,)
-    np.testing.assert_allclose(context(checkpoint, ids, position), strengths, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        context(network(checkpoint), ids, position), strengths, rtol=1e-3, atol=1e-4
+    )
     tokens = torch.from_numpy(ids)[:, None]
     for place in range(position):
         sides = []
@@ -194,3 +196,16 @@ def test_context_goes_back_only_so_far() -> None:
 def test_a_position_outside_the_text_is_refused(position: int) -> None:
     with pytest.raises(OptionError, match=f"position {position} is outside.*1 to 3"):
         context(untrained(), np.array([0, 4, 5, 6]), position)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_bearings_of_columns_are_those_of_each_alone(cell: str) -> None:
+    model = untrained(cell)
+    tokens, last = torch.from_numpy(columns_of(3, 7)), torch.tensor([6, 2, 4])
+    targets = torch.tensor([2, 5, 9])
+    together = bearings(model, tokens, model.initial_state(3), last, targets)
+    assert together.shape == (7, 3)
+    for k, end in enumerate(last.tolist()):
+        column = torch.cat([tokens[: end + 1, k], targets[k : k + 1]]).numpy()
+        np.testing.assert_allclose(together[: end + 1, k], context(model, column, end + 1), 1e-4)
+        assert not together[end + 1 :, k].any()

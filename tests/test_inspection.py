@@ -245,6 +245,14 @@ def test_the_map_escapes_what_it_shows(cat_model: Model) -> None:
     assert html.escape("</style><script>&\"'") + "␊" in shown
 
 
+def test_the_map_shows_what_a_page_would_hide_or_obey(cat_model: Model) -> None:
+    score = cat_model.score("The cat")
+    tokens = [TokenScore(2, "\u202ea\x1b[2J\0\udcff", 1.0, 1)]
+    shown = surprise_map(ScoredText(**{**vars(score), "token_scores": lambda: tokens}))
+    assert html.escape("<U+202E>a␛[2J␀<U+DCFF>") in shown
+    assert not {"\u202e", "\x1b", "\0", "\udcff"} & set(shown)
+
+
 def test_a_score_is_the_same_with_and_without_its_map(cat_model: Model) -> None:
     assert cat_model.score("The cat").to_json() == cat_model.scores(["The cat"])[0].to_json()
 
@@ -284,11 +292,17 @@ def test_the_scale_changes_in_lightness_alike_for_every_eye(scale: Any) -> None:
         assert rises == [scale is colours.sequential] * 21
 
 
+def contrast(one: colours.Colour, other: colours.Colour) -> float:
+    """The contrast ratio of WCAG 2: from 1 to 21."""
+    low, high = sorted((colours._luminance(one), colours._luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
 def test_text_can_be_read_on_every_colour() -> None:
     for k in range(-20, 21):
         for scale in (*SEQUENTIAL, *DIVERGING):
             colour = scale(k / 20)
-            assert colours.contrast(colour, colours.ink(colour)) >= 4.5  # WCAG 2, AA
+            assert contrast(colour, colours.ink(colour)) >= 4.5  # WCAG 2, AA
 
 
 def test_the_fixed_colours_of_a_terminal_are_found() -> None:
@@ -319,7 +333,7 @@ LABELLED = {
 @pytest.mark.parametrize("name", FEATURES)
 def test_features_are_what_their_names_say(name: str) -> None:
     text, expected = LABELLED[name]
-    labels = FEATURES[name](text)
+    labels = FEATURES[name].labels(text)
     assert labels.astype(int).tolist() == expected
 
 
@@ -328,7 +342,7 @@ def test_an_empty_line_closes_the_quotation() -> None:
 
 
 def test_a_feature_of_a_regular_expression() -> None:
-    labels = matches(r"wh\w+|^b")("a which\nbb")
+    labels = matches(r"wh\w+|^b").labels("a which\nbb")
     assert np.flatnonzero(labels).tolist() == [2, 3, 4, 5, 6, 8]
 
 
@@ -397,6 +411,25 @@ def test_auroc_is_the_chance_that_a_higher_value_has_the_feature(rows: Any) -> N
         for high, low in itertools.product(values[labels], values[~labels])
     ]
     assert ranks.strengths()[0, 0] + 0.5 == pytest.approx(sum(pairs) / len(pairs))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "lstm-peephole"])
+def test_saturated_cells_are_told_apart(cell: str) -> None:
+    """Of c from 9 on tanh(c) is 1.0 to a float32: the order is that of c."""
+    config = model_of(cell=cell).engine.config
+    draw = np.random.default_rng(5)
+    labels = draw.random(4000) < 0.3
+    memories = draw.normal(14, 3, (4000, config.hidden_size)) + 4.0 * labels[:, None]
+    memories = memories.astype(np.float32)
+    block = Block(0, np.zeros(4000, np.intp), [], [(np.tanh(memories), memories)])
+    found = find_in([block], config, labels)
+    for one in found.cells:
+        half = memories[2000:, one.cell.column(config)]
+        ranks = half.argsort().argsort()[labels[2000:]]
+        yes = len(ranks)
+        exact = (ranks.sum() - yes * (yes - 1) / 2) / (yes * (2000 - yes))
+        assert exact > 0.75
+        assert one.held_out == pytest.approx(exact, abs=0.003)
 
 
 def test_correlation_is_pearsons() -> None:

@@ -177,7 +177,7 @@ def symbols(made: report.Report, t: int) -> list[str]:
 def test_it_shows_the_text_and_asks_for_nothing(opened: Open, page: Path) -> None:
     browser = opened()
     shown = browser.execute_script(
-        "return [...document.querySelectorAll('#text span')].map(s => s.textContent).join('')"
+        "return [...document.querySelectorAll('#text [data-t]')].map(s => s.textContent).join('')"
     )
     assert shown.replace("↵", "") == TEXT.replace("\u202e", "<U+202E>").replace(
         "\u202c", "<U+202C>"
@@ -454,6 +454,27 @@ def test_context_is_that_of_the_chosen_character(opened: Open, made: report.Repo
             token(browser, 11 - back).get_attribute("class") == f"s{np.floor(share * 32 + 0.5):.0f}"
         )
     assert token(browser, 13).get_attribute("class") == ""
+    start, share = find(browser, "#text span"), round(63 * strengths[12] / strengths.max()) / 63
+    assert start.text == "<EOS>"
+    assert start.get_attribute("class") == f"s{np.floor(share * 32 + 0.5):.0f}"
+    assert "how strongly <EOS> and each earlier character" in find(browser, "#legend").text
+    find(browser, "input[value=surprise]").click()
+    assert not start.is_displayed()
+
+
+def test_the_end_of_a_line_is_called_as_it_is_expected(opened: Open, tmp_path: Path) -> None:
+    from charlm.extras.page import render
+
+    model = Model(random_checkpoint(per_line=True))
+    path = tmp_path / "lines.html"
+    made = report.make(model, "lines", text=("a text", "cat\nfish\n"))
+    path.write_text(render(made), encoding="utf-8")
+    browser = opened(path=path)
+    tab_to_text(browser)
+    press(browser, "END")
+    assert find(browser, "#panel-title").text == "“<EOS>” is token 4 of 9"
+    assert find(browser, "#spoken").get_attribute("textContent").startswith("<EOS>, ")
+    assert token(browser, 3).text == "↵"
 
 
 @pytest.mark.parametrize(

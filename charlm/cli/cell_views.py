@@ -5,17 +5,20 @@ Each is drawn on a terminal, or written as columns or JSON.
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli import paint, terminal
 from charlm.cli.views import (
+    EOS_NAME,
     GREATEST,
     Options,
     around,
     columns,
     names,
     of_characters,
+    pieces,
     place,
     places,
     stream_json,
@@ -50,7 +53,7 @@ def _one_cell(model: "Model", passage: "Passage", options: Options) -> None:
     greatest = max(1.0, max(map(abs, values)))  # a ReLU's values know no bound
     if options["as_json"]:
         head = {"view": "cells", "layer": cell.layer, "cell": cell.number}
-        figures = zip(passage.pieces, values, strict=True)
+        figures = zip(pieces(passage), values, strict=True)
         stream_json(head, "tokens", ({"piece": piece, "value": value} for piece, value in figures))
     elif depth := paint.colours():
         colours = [diverging(value / greatest) for value in values]
@@ -59,7 +62,7 @@ def _one_cell(model: "Model", passage: "Passage", options: Options) -> None:
         paint.show("")
         paint.legend(scale, f"cell {cell} after each token", depth)
     else:
-        _columns(model, passage, "value", values)
+        _columns(zip(places(passage), names(model, passage), values, strict=True), "value")
 
 
 def _paint(passage: "Passage", colours: Sequence[Colour], depth: int) -> None:
@@ -71,8 +74,8 @@ def _paint(passage: "Passage", colours: Sequence[Colour], depth: int) -> None:
         paint.show(row)
 
 
-def _columns(model: "Model", passage: "Passage", title: str, values: Sequence[float]) -> None:
-    figures = zip(places(passage), names(model, passage), values, strict=True)
+def _columns(figures: Iterable[tuple[tuple[int, int], str, float]], title: str) -> None:
+    """Each token's place, name and value."""
     columns(
         ["line", "column", "token", title],
         ((*place, name, value) for place, name, value in figures),
@@ -166,7 +169,11 @@ def _span(span: str, passage: "Passage") -> tuple[int, int]:
     if not numbers or int(numbers[1]) >= int(numbers[2]):
         raise OptionError(f"--span {span!r:.40}: write A:B, two numbers of which A is the smaller")
     begin, end = int(numbers[1]), int(numbers[2])
-    return passage.token_at(begin, "--span"), passage.token_at(end - 1, "--span") + 1
+    if end > (length := len(passage.text)):
+        raise OptionError(
+            f"--span {span}: the text has {length:,} characters, so B is at most {length}"
+        )
+    return passage.token_at(begin), passage.token_at(end - 1) + 1
 
 
 def _matches_json(
@@ -190,18 +197,20 @@ def _matches_json(
 
 
 def context(model: "Model", passage: "Passage", options: Options) -> None:
-    """How strongly each earlier character bears on one prediction: gradient times input."""
+    """How strongly <EOS> and each earlier character bear on a prediction: gradient times input."""
     from charlm.gradients import context as bearing
+    from charlm.gradients import network
 
-    last = int(passage.offsets()[-1]) - 1
+    last = len(passage.text) - 1
     token = passage.token_at(last if options["position"] is None else options["position"])
-    strengths = [float(value) for value in bearing(model.checkpoint, passage.ids, token + 1)][1:]
-    predicted = passage.pieces[token]
-    read = dataclasses.replace(passage, ids=passage.ids[: token + 1], pieces=passage.pieces[:token])
+    bearings = bearing(network(model.checkpoint), passage.ids, token + 1)
+    strengths = [float(value) for value in bearings]
+    *before, predicted = [EOS_NAME, *pieces(passage, slice(token + 1))]
+    read = dataclasses.replace(passage, pieces=[EOS_NAME, *passage.pieces[:token]])
     if options["as_json"]:
         tokens = [
             {"piece": piece, "gradient_times_input": strength}
-            for piece, strength in zip(read.pieces, strengths, strict=True)
+            for piece, strength in zip(before, strengths, strict=True)
         ]
         terminal.write_json({"view": "context", "predicted": predicted, "tokens": tokens})
     elif depth := paint.colours():
@@ -214,4 +223,6 @@ def context(model: "Model", passage: "Passage", options: Options) -> None:
         paint.show("")
         paint.legend(scale, text, depth)
     else:
-        _columns(model, read, "gradient_times_input", strengths)
+        at = chain([(1, 0)], places(passage))
+        figures = zip(at, [EOS_NAME, *names(model, passage)], strengths, strict=False)
+        _columns(figures, "gradient_times_input")

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from charlm.cli import paint, terminal
 from charlm.cli.views import (
+    EOS_NAME,
     GREATEST,
     Options,
     around,
     columns,
     names,
     of_characters,
+    pieces,
     place,
     places,
     stream_json,
@@ -89,7 +91,7 @@ def _greatest(model: "Model", passage: "Passage", seen: "Expectations") -> None:
         for t in seen.greatest(GREATEST)
     ]
     titles = ["line:column", "bits", "rank", "the greatest surprises", "expected, with P"]
-    terminal.table(titles, rows, right=[0, 1, 2])
+    terminal.table(titles, rows, right=[0, 1, 2], spare=[2, 0, 4])
 
 
 def _surprise_columns(
@@ -139,7 +141,7 @@ def _surprise_json(
             "expected": model.tokenizer.piece(int(seen.likeliest[t, 0])),
             "expected_probability": float(seen.probabilities[t, 0]),
         }
-        for t, piece in enumerate(passage.pieces)
+        for t, piece in enumerate(pieces(passage))
     )
     head = {
         "view": "surprise",
@@ -161,25 +163,25 @@ def predictions(model: "Model", passage: "Passage", options: Options) -> None:
     from charlm.inspection.surprise import expectations
     from charlm.tokenizers import EOS
 
-    came, pieces = passage.ids[1:].tolist(), ["<EOS>", *passage.pieces]
-    named = ["<EOS>", *names(model, passage)]
+    came, after = passage.ids[1:].tolist(), [EOS_NAME, *pieces(passage)]
+    named = [EOS_NAME, *names(model, passage)]
     if not passage.per_line:  # what comes after the last token is asked too
         passage = dataclasses.replace(passage, ids=np.append(passage.ids, EOS))
     with reading(model.engine, len(passage)) as engine:
         seen = expectations(engine, passage)
     steps = _steps(model, seen, came)
     if options["as_json"]:
-        records = (_step_json(piece, step) for piece, step in zip(pieces, steps, strict=False))
+        records = (_step_json(piece, step) for piece, step in zip(after, steps, strict=False))
         stream_json({"view": "predictions"}, "steps", records)
     elif depth := paint.colours():
-        pieces = [model.tokenizer.piece(int(token)) for token in np.unique(seen.likeliest)]
-        width = max(_widest(map(terminal.symbol, pieces)) + 6, _widest(set(named)) + 1)
+        likely = [model.tokenizer.piece(int(token)) for token in np.unique(seen.likeliest)]
+        width = max(_widest(map(terminal.symbol, likely)) + 6, _widest(set(named)) + 1)
         _paint_predictions(zip(named, steps, strict=False), width, depth)
     else:
         titles = [f"{title}{k + 1}" for k in range(seen.likeliest.shape[1]) for title in COLUMNS]
         rows = (
-            [after, *(part for piece, p, _ in step for part in (terminal.symbol(piece), p))]
-            for after, step in zip(named, steps, strict=False)
+            [name, *(part for piece, p, _ in step for part in (terminal.symbol(piece), p))]
+            for name, step in zip(named, steps, strict=False)
         )
         columns(["after", *titles], rows)
 

@@ -1,6 +1,7 @@
 """`charlm inspect`: what a model makes of a text, and what its cells do."""
 
 import importlib
+import math
 from typing import Any
 
 import click
@@ -132,3 +133,5 @@ def _check(view: str, options: dict[str, Any]) -> None:
         )
     if view == "matching" and options["span"] is None:
         raise OptionError("--view matching: give --span A:B, the characters from A up to B")
+    if not math.isfinite(threshold := options["threshold"] or 0.0):
+        raise OptionError(f"--threshold {threshold:g}: give a number, as 0.3")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from charlm.inspection.passage import Passage
 
 Options = dict[str, Any]
+EOS_NAME = "<EOS>"  # of `charlm.tokenizers`, which imports NumPy
 GREATEST = 10  # surprises, and cells found, that are listed
 
 
@@ -52,15 +53,22 @@ def places(passage: "Passage") -> Iterator[tuple[int, int]]:
 
 def place(passage: "Passage", token: int) -> str:
     """`LINE:COLUMN` of one token, from 1."""
-    before = "".join(passage.pieces[:token])
-    return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+    line, column = next(islice(places(passage), token, None))
+    return f"{line}:{column}"
+
+
+def pieces(passage: "Passage", part: slice = slice(None)) -> Sequence[str]:
+    """Each token's text; of a per-line model the end of a line is <EOS>, as it is expected."""
+    if not passage.per_line:
+        return passage.pieces[part]
+    return [EOS_NAME if piece == "\n" else piece for piece in passage.pieces[part]]
 
 
 def names(model: "Model", passage: "Passage") -> list[str]:
-    """Each token on one line: its text, or a byte's name where it is no character by itself."""
+    """The same on one line, and a byte's name where it is no character by itself."""
     return [
         terminal.symbol(piece or model.tokenizer.piece(token))
-        for piece, token in zip(passage.pieces, passage.ids[1:].tolist(), strict=True)
+        for piece, token in zip(pieces(passage), passage.ids[1:].tolist(), strict=True)
     ]
 
 
@@ -80,6 +88,6 @@ def around(passage: "Passage", begin: int, end: int, name: str = "", reach: int 
     name: what stands there instead of bytes that complete no character.
     """
     before = "".join(passage.pieces[max(0, begin - reach) : begin])[-reach:]
-    inside = "".join(passage.pieces[begin:end]) or name
+    inside = "".join(pieces(passage, slice(begin, end))) or name
     behind = "".join(passage.pieces[end : end + reach])[:reach]
     return f"{paint.shown(before)}⟦{paint.shown(inside)}⟧{paint.shown(behind)}"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from charlm.extras.reading import packed
+from charlm.gradients import bearings
 from charlm.inference import Engine, Ids, State
 from charlm.inspection.activations import blocks
 from charlm.model import LanguageModel
@@ -95,13 +96,7 @@ def _fill(
     steps = np.arange(lengths.max())[:, None]
     tokens = torch.from_numpy(ids[np.minimum(begins + steps, len(ids) - 1)].astype(np.int64))
     before = [tuple(torch.from_numpy(part[begins])[None] for part in layer) for layer in states]
-    vectors = model.embedding(tokens).detach().requires_grad_()
-    logits, _ = model.from_vectors(vectors, before)
-    columns = torch.arange(len(begins))
-    rows = logits[torch.from_numpy(lengths - 1), columns].double()
     targets = torch.from_numpy(ids[positions].astype(np.int64))
-    chosen = torch.log_softmax(rows, 1)[columns, targets].sum()
-    (gradient,) = torch.autograd.grad(chosen, vectors)
-    bearing = (gradient * vectors).detach().double().sum(-1).abs().numpy()  # (time, batch)
+    found = bearings(model, tokens, before, torch.from_numpy(lengths - 1), targets)
     for column, length in enumerate(lengths):
-        strengths[column, :length] = bearing[:length, column][::-1]
+        strengths[column, :length] = found[:length, column][::-1]

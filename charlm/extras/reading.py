@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from charlm.api import Model
 from charlm.errors import TextError
-from charlm.figures import hidden
+from charlm.figures import visible
 from charlm.inference import Array
 from charlm.inspection.activations import Block, Cell, blocks
 from charlm.inspection.features import FEATURES, of_tokens
-from charlm.inspection.finding import Found, FoundCell, bounded, find_in
+from charlm.inspection.finding import Found, FoundCell, find_in, squashed
 from charlm.inspection.passage import Passage
 from charlm.inspection.surprise import Expectations, expectations
 
@@ -57,10 +57,10 @@ class Reading:
         """Plain values; the levels as bytes, compressed, in base64."""
         numbers, likeliest = np.unique(self.expected.likeliest, return_inverse=True)
         return {
-            "pieces": [shown(piece) for piece in self.passage.pieces],
+            "pieces": [visible(piece) for piece in self.passage.pieces],
             "bits": [round(float(bits), 4) for bits in self.expected.bits],
             "ranks": self.expected.ranks.tolist(),
-            "names": [shown(self.names[number]) for number in numbers],
+            "names": [visible(self.names[number]) for number in numbers],
             "likeliest": likeliest.reshape(self.expected.likeliest.shape).tolist(),
             "probabilities": np.rint(self.expected.probabilities * PROBABILITY)
             .astype(int)
@@ -68,6 +68,7 @@ class Reading:
             "cells": [str(cell) for cell in self.cells],
             "allCells": self.all_cells,
             "squashed": self.squashed,
+            "perLine": self.passage.per_line,
             "levels": packed(self.levels),
             "found": {
                 name: _found_json(found)
@@ -80,9 +81,11 @@ def read(model: Model, text: str) -> Reading:
     """Reads the text: once for what is expected, once for the cells."""
     config, tokenizer = model.checkpoint.model, model.tokenizer
     passage = Passage.of(tokenizer, text, model.per_line)
-    kept = [_values_alone(block) for block in blocks(model.engine, passage.ids)]
+    kept = [_memories_alone(block) for block in blocks(model.engine, passage.ids)]
     found = _find(kept, passage, model)
-    values = bounded(np.concatenate([block.values() for block in kept]), config)
+    values = np.concatenate([block.values() for block in kept])
+    if no_bound := config.cell == "rnn-relu":
+        values = squashed(values)
     columns = _columns(values, found, model)
     levels = ((values[:, columns] + 1) * (LEVELS / 2)).astype(np.int64).clip(0, LEVELS - 1)
     return Reading(
@@ -93,13 +96,14 @@ def read(model: Model, text: str) -> Reading:
         all_cells=values.shape[1],
         levels=np.ascontiguousarray(levels.T.astype(np.uint8)),
         found=found,
-        squashed=config.cell == "rnn-relu",
+        squashed=no_bound,
     )
 
 
-def _values_alone(block: Block) -> Block:
-    """The block with only what is shown of the cells: a fraction of the memory."""
-    return dataclasses.replace(block, before=[], after=[(block.values(),)])
+def _memories_alone(block: Block) -> Block:
+    """The block with only the cells' memories after each step: a fraction of all states."""
+    after = [(*(None for _ in layer[1:]), layer[-1]) for layer in block.after]
+    return dataclasses.replace(block, before=[], after=after)
 
 
 def _find(kept: Sequence[Block], passage: Passage, model: Model) -> dict[str, Found]:
@@ -154,10 +158,3 @@ def _found_json(found: Found) -> dict[str, Any]:
 def packed(levels: Levels) -> str:
     """Bytes, compressed (zlib), in base64."""
     return base64.b64encode(zlib.compress(levels.tobytes(), 6)).decode("ascii")
-
-
-def shown(text: str) -> str:
-    """The text with all that a page would hide or obey made visible, as `<U+202E>`."""
-    if text.isprintable():
-        return text
-    return "".join(f"<U+{ord(one):04X}>" if hidden(one) else one for one in text)

@@ -36,8 +36,12 @@ class Block:
     def steps(self) -> slice:
         return slice(self.start, self.start + len(self.ids))
 
+    def memories(self) -> Array:
+        """What every cell keeps, (time, layers × hidden): c of an LSTM, else a."""
+        return np.concatenate([layer[-1] for layer in self.after], axis=1)
+
     def values(self) -> Array:
-        """What is shown of every cell, (time, layers × hidden): tanh(c) of an LSTM, else a.
+        """What is shown of every cell, of the same shape: tanh(c) of an LSTM, else a.
 
         tanh(c⟨t⟩) is what Karpathy, Johnson and Li 2015 show: the memory, gate or no gate.
         """

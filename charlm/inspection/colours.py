@@ -51,12 +51,6 @@ def ink(colour: Colour) -> Colour:
     return (0, 0, 0) if (luminance + 0.05) ** 2 > 0.05 * 1.05 else (255, 255, 255)
 
 
-def contrast(one: Colour, other: Colour) -> float:
-    """The contrast ratio of WCAG 2: from 1 to 21."""
-    low, high = sorted((_luminance(one), _luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
 def hexadecimal(colour: Colour) -> str:
     """`#152b5b`."""
     return "#{:02x}{:02x}{:02x}".format(*colour)

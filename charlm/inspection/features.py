@@ -8,6 +8,7 @@ is (inside quotation marks). Knows text alone.
 import re
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from charlm.errors import OptionError
 from charlm.inspection.passage import Passage
+from charlm.tokenizers.characters import code_points
 
 Labels = npt.NDArray[Any]  # bool, or float64 for what is counted
 QUOTES = frozenset('"“”„«»')
@@ -63,23 +65,28 @@ def word_start(text: str) -> Labels:
     return starts
 
 
-FEATURES: dict[str, Callable[[str], Labels]] = {
-    "line-position": line_position,
-    "quotes": quotes,
-    "brackets": brackets,
-    "bracket-depth": bracket_depth,
-    "capital": lambda text: _each(text, str.isupper),
-    "space": lambda text: _each(text, str.isspace),
-    "vowel": lambda text: _each(text, _is_vowel),
-    "digit": lambda text: _each(text, str.isdigit),
-    "word-start": word_start,
+@dataclass(frozen=True)
+class Feature:
+    """How characters are labelled, and whether a token has what any of them has, or its last."""
+
+    labels: Callable[[str], Labels]
+    of_any: bool = False
+
+
+FEATURES = {
+    "line-position": Feature(line_position),
+    "quotes": Feature(quotes),
+    "brackets": Feature(brackets),
+    "bracket-depth": Feature(bracket_depth),
+    "capital": Feature(lambda text: _each(text, str.isupper), of_any=True),
+    "space": Feature(lambda text: _each(text, str.isspace), of_any=True),
+    "vowel": Feature(lambda text: _each(text, _is_vowel), of_any=True),
+    "digit": Feature(lambda text: _each(text, str.isdigit), of_any=True),
+    "word-start": Feature(word_start, of_any=True),
 }
-OF_CHARACTERS = {
-    FEATURES[name] for name in ("capital", "space", "vowel", "digit", "word-start")
-}  # which a token has if one of its characters has it
 
 
-def matches(pattern: str) -> Callable[[str], Labels]:
+def matches(pattern: str) -> Feature:
     """A feature of one's own: inside a match of a regular expression; OptionError if it is none."""
     try:
         compiled = re.compile(pattern, re.MULTILINE)
@@ -96,23 +103,23 @@ def matches(pattern: str) -> Callable[[str], Labels]:
             labels[match.start() : match.end()] = True
         return labels
 
-    return inside
+    return Feature(inside)
 
 
-def of_tokens(feature: Callable[[str], Labels], passage: Passage) -> Labels:
-    """The feature of each token: whether a character has it (OF_CHARACTERS), else its last one's.
+def of_tokens(feature: Feature, passage: Passage) -> Labels:
+    """The feature of each token: that of any of its characters or of its last one.
 
     A byte that completes no character has what the character before it has. Per line, every line
     is its own.
     """
     if passage.per_line:
         lines = passage.text.split("\n")[:-1]
-        labels = np.concatenate([feature(line + "\n") for line in lines])
+        labels = np.concatenate([feature.labels(line + "\n") for line in lines])
     else:
-        labels = feature(passage.text)
+        labels = feature.labels(passage.text)
     begins, ends = passage.offsets()[:-1], passage.offsets()[1:]
     of_last: Labels = labels[np.maximum(ends - 1, 0)]
-    if feature in OF_CHARACTERS:
+    if feature.of_any:
         filled = ends > begins
         of_last[filled] = np.logical_or.reduceat(labels, begins[filled])
     return of_last
@@ -124,6 +131,5 @@ def _is_vowel(character: str) -> bool:
 
 def _each(text: str, has: Callable[[str], bool]) -> Labels:
     """Whether each character has something; each different one is asked once."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-    kinds, where = np.unique(codes, return_inverse=True)
+    kinds, where = np.unique(code_points(text), return_inverse=True)
     return np.array([has(chr(code)) for code in kinds], bool)[where]

@@ -21,7 +21,10 @@ from charlm.inspection.activations import Block, Cell, blocks
 from charlm.inspection.features import Labels
 from charlm.inspection.passage import Passage
 
-LEVELS = 1024  # values of a cell that AUROC tells apart: it is good to three decimals
+# Values of a cell that AUROC tells apart. The worst error measured on trained models was 0.0015,
+# and 0.015 where one value is a cell's for much of the text.
+LEVELS = 1024
+UNBOUNDED = ("lstm", "lstm-peephole", "rnn-relu")  # cells whose memory knows no bound
 MOVES = 5
 
 Floats = npt.NDArray[np.float64]
@@ -90,9 +93,8 @@ def find_in(read: Iterable[Block], config: ModelConfig, labels: Labels) -> Found
     kind = Correlation if counted else Ranks
     halves: list[Statistics] = [kind(cells, len(sets)) for _ in range(2)]
     for block in read:
-        values, at = block.values(), max(0, middle - block.start)
-        if not counted:
-            values = bounded(values, config)
+        at = max(0, middle - block.start)
+        values = block.values() if counted else _ranked(block, config)
         halves[0].add(values[:at], stacked[block.steps][:at])
         halves[1].add(values[at:], stacked[block.steps][at:])
     chosen, held_out = (half.strengths() for half in halves)
@@ -120,9 +122,19 @@ def _moved(draw: np.random.Generator, labels: Labels, middle: int) -> Labels:
     return np.concatenate([np.roll(half, draw.integers(len(half))) for half in halves])
 
 
-def bounded(values: Array, config: ModelConfig) -> Array:
-    """Between −1 and 1, in the same order: only the ReLU's values are not so already."""
-    return values / (1 + np.abs(values)) if config.cell == "rnn-relu" else values
+def _ranked(block: Block, config: ModelConfig) -> Array:
+    """Between −1 and 1, in the order of the cells' values: tanh(c) would run together at its ends.
+
+    (time, cells).
+    """
+    memories = block.memories()
+    return squashed(memories) if config.cell in UNBOUNDED else memories
+
+
+def squashed(values: Array) -> Array:
+    """v / (1 + |v|): between −1 and 1, in the same order."""
+    shares: Array = values / (1 + np.abs(values))
+    return shares
 
 
 def _order(strengths: Floats) -> npt.NDArray[np.int64]:

@@ -64,12 +64,12 @@ class Passage:
         lengths = np.fromiter(map(len, self.pieces), np.int64, len(self.pieces))
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
 
-    def token_at(self, position: int, name: str = "--position") -> int:
+    def token_at(self, position: int) -> int:
         """The token that holds a character of `text`; OptionError if there is no such one."""
         offsets = self.offsets()
         if not 0 <= position < offsets[-1]:
             raise OptionError(
-                f"{name} {position}: the text has characters 0 to {offsets[-1] - 1:,}"
+                f"--position {position}: the text has characters 0 to {offsets[-1] - 1:,}"
             )
         return int(np.searchsorted(offsets, position, side="right")) - 1
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charlm.figures import visible
 from charlm.inference import Engine, Ids, ln_softmax
 from charlm.inspection.colours import Colour, hexadecimal, ink, sequential
 from charlm.inspection.passage import Passage
@@ -112,5 +113,5 @@ def surprise_map(score: ScoredText) -> str:
 def _span(piece: str, bits: float, more: str = "") -> str:
     colour = colour_of(bits)
     style = f"background:{hexadecimal(colour)};color:{hexadecimal(ink(colour))}"
-    shown = html.escape(piece).replace("\n", "␊\n")
+    shown = html.escape(visible(piece)).replace("\n", "␊\n")
     return f'<span style="{style}" title="{bits:.2f} bits{more}">{shown}</span>'

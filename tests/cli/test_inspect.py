@@ -18,7 +18,7 @@ from conftest import random_checkpoint
 from charlm.api import Model
 from charlm.checkpoint import save
 from charlm.cli import inspect as inspect_command
-from charlm.cli import paint, terminal
+from charlm.cli import paint, terminal, views
 from charlm.inspection.activations import Cell, trace
 from charlm.inspection.colours import sequential
 from charlm.inspection.features import FEATURES
@@ -118,10 +118,33 @@ def test_words_have_the_bits_a_character_that_eval_gives(
     assert each in charlm("inspect", path, text, *unk).err
 
 
-def test_per_line_the_end_is_shown_as_a_newline(charlm: Any, name_path: Path) -> None:
-    record = inspected(charlm, name_path, text="Anna\nOtto")
-    assert [token["piece"] for token in record["tokens"]] == [*"Anna\n", *"Otto\n"]
+def test_per_line_the_end_is_called_as_it_is_expected(charlm: Any, name_path: Path) -> None:
+    text = "Anna\nOtto"
+    record = inspected(charlm, name_path, text=text)
+    pieces = [*"Anna", "<EOS>", *"Otto", "<EOS>"]
+    assert [token["piece"] for token in record["tokens"]] == pieces
     assert len(record["line_bits"]) == 2
+    right = [token for token in record["tokens"] if token["rank"] == 1]
+    assert "<EOS>" in {token["piece"] for token in right}
+    assert all(token["piece"] == token["expected"] for token in right)
+    named = charlm("score", name_path, "Anna", "--per-token", "--json").out
+    assert [one["piece"] for one in json.loads(named)["tokens"]] == pieces[:5]
+    for view in (["--view", "surprise"], ["--cell-index", "1:1"]):
+        rows = rows_of(charlm("inspect", name_path, text, *view).out)
+        assert [row[:3] for row in rows[5:7]] == [["1", "5", "<EOS>"], ["2", "1", "O"]]
+    asked = ("--view", "predictions")
+    after = [step["after"] for step in inspected(charlm, name_path, *asked, text=text)["steps"]]
+    assert after == ["<EOS>", *pieces[:-1]]
+    rows = rows_of(charlm("inspect", name_path, text, *asked).out)
+    assert [row[0] for row in rows[1:]] == after
+    record = inspected(charlm, name_path, "--view", "context", text=text)
+    assert record["predicted"] == "<EOS>"
+    assert [token["piece"] for token in record["tokens"]] == ["<EOS>", *pieces[:-1]]
+
+
+def test_the_greatest_surprises_of_lines_may_be_their_ends(name_path: Path) -> None:
+    out = on_terminal(name_path, "A\nO", NO_COLOR="1")
+    assert re.search(r"1:2 .*A⟦<EOS>⟧O", out)
 
 
 def test_predictions(charlm: Any, cat_path: Path, cat_model: Model) -> None:
@@ -235,11 +258,15 @@ def test_context(charlm: Any, cat_path: Path) -> None:
     pytest.importorskip("torch")
     record = inspected(charlm, cat_path, "--view", "context", "--position", "40", text=TEXT)
     assert record["predicted"] == TEXT[40]
-    assert "".join(token["piece"] for token in record["tokens"]) == TEXT[:40]
+    assert [token["piece"] for token in record["tokens"]] == ["<EOS>", *TEXT[:40]]
     strengths = [token["gradient_times_input"] for token in record["tokens"]]
     assert max(strengths[-8:]) > max(strengths[:8]) >= 0
     rows = rows_of(charlm("inspect", cat_path, TEXT, "--view", "context").out)
-    assert len(rows) == len(TEXT)  # a header, and all but the last character
+    assert len(rows) == 1 + len(TEXT)  # a header, <EOS>, and all but the last character
+    assert [row[:3] for row in rows[1:3]] == [["1", "0", "<EOS>"], ["1", "1", "T"]]
+    first = inspected(charlm, cat_path, "--position", "0")
+    assert [token["piece"] for token in first["tokens"]] == ["<EOS>"]
+    assert first["tokens"][0]["gradient_times_input"] > 0
 
 
 # Where the text is
@@ -291,14 +318,14 @@ def test_context_is_of_whole_characters(
     from charlm import gradients
     from charlm.cli import cell_views
 
-    strengths = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 1.0])  # of <EOS>, a, and the bytes of €
+    strengths = np.array([3.0, 1.0, 2.0, 3.0, 4.0, 1.0])  # of <EOS>, a, and the bytes of €
     monkeypatch.setattr(gradients, "context", lambda *_: strengths)
     monkeypatch.setattr(paint, "colours", lambda: paint.DIRECT)
     model = Model(random_checkpoint(tokenizer="bytes"))
     passage = Passage.of(model.tokenizer, "a€bc", False)
     cell_views.context(model, passage, {"position": None, "as_json": False})
     shown = capsys.readouterr().out
-    for text, strength in (("a", 1), ("€", 9), ("b", 1)):
+    for text, strength in (("<EOS>", 3), ("a", 1), ("€", 9), ("b", 1)):
         assert paint.painted(text, sequential(strength / 9), paint.DIRECT) in shown
     assert paint.painted(" 9 ", sequential(1), paint.DIRECT) in shown
 
@@ -407,7 +434,8 @@ def test_rows_are_wrapped_by_columns_and_margins_stay() -> None:
             "--position 68: the text has characters 0 to 67",
         ),
         (["--position", "-1"], "--position -1: the text has characters 0 to 67"),
-        (["--span", "60:70"], "--span 69: the text has characters 0 to 67"),
+        (["--span", "60:70"], "--span 60:70: the text has 68 characters, so B is at most 68"),
+        (["--span", "68:69"], "--span 68:69: the text has 68 characters, so B is at most 68"),
         (["--span", "9:9"], "--span '9:9': write A:B, two numbers of which A is the smaller"),
         (["--span", "ab"], "--span 'ab': write A:B, two numbers of which A is the smaller"),
         (
@@ -436,6 +464,8 @@ def test_rows_are_wrapped_by_columns_and_margins_stay() -> None:
             ["--view", "gates", "--find", "space"],
             "--find belongs to --view cells, not to --view gates",
         ),
+        (["--threshold", "nan", "--span", "0:4"], "--threshold nan: give a number, as 0.3"),
+        (["--threshold=-inf", "--span", "0:4"], "--threshold -inf: give a number, as 0.3"),
         (
             ["--threshold", "3", "--span", "0:4"],
             "--threshold 3: no cell is so high throughout the span; "
@@ -502,3 +532,13 @@ def test_a_character_of_several_bytes_has_the_bits_of_all() -> None:
     passage = Passage.of(model.tokenizer, "a€b", False)
     assert names(model, passage) == ["a", "<0xE2>", "<0x82>", "€", "b"]
     assert of_characters(passage, [1.0, 2.0, 3.0, 4.0, 5.0])[3:] == [9.0, 5.0]
+
+
+@pytest.mark.parametrize("tokenizer", ["bytes", "words", "bpe"])
+def test_a_place_is_that_of_its_column(tokenizer: str) -> None:
+    model = Model(random_checkpoint(tokenizer=tokenizer))
+    passage = Passage.of(model.tokenizer, "The cat.\n\nThe cats,\n was", False)
+    for token in range(len(passage)):
+        before = "".join(passage.pieces[:token])
+        at = f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+        assert views.place(passage, token) == at
