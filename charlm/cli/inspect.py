@@ -84,14 +84,14 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
                  for the labels moved along the text, which is chance
     gates        how often each gate of each cell is nearly closed or nearly open
     matching     where else the cells are on that are on throughout a span
-    context      how strongly each earlier character bears on one prediction
+    context      how strongly <EOS> and each earlier character bear on one prediction
 
     Layers and cells are counted from 1. A cell's value is tanh(c) for LSTMs and the hidden state
     for the others. A per-line model is shown the lines that are not empty: those alone are
-    counted, as lines and as characters. Lines, columns, --span and --position count the text as it
-    is shown, which for words may have other spacing, and <UNK>; bits per character are of the text
-    as it is. In a pipe or with NO_COLOR the same comes as columns, of surprise into a pipe those of
-    the tokens alone; --find, --find-regex and --view
+    counted, as lines and as characters, and the end of each is <EOS>. Lines, columns, --span and
+    --position count the text as it is shown, which for words may have other spacing, and <UNK>;
+    bits per character are of the text as it is. In a pipe or with NO_COLOR the same comes as
+    columns, of surprise into a pipe those of the tokens alone; --find, --find-regex and --view
     matching print a table wherever they are.
 
     A token of several characters has a --find of capital, digit, space, vowel or word-start if one
