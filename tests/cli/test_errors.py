@@ -136,6 +136,25 @@ def test_what_an_unknown_option_may_stand_for(command: str, option: str, wanted:
     assert meant(option, found) == wanted
 
 
+def test_a_log_is_not_drawn_as_a_model(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
+    monkeypatch.chdir(place)
+    (place / "log.jsonl").write_text('{"step": 1}\n')
+    for kind in ("samples", "probe"):
+        command = ["plot", "log.jsonl", "-o", "new.png", "--kind", kind]
+        assert CliRunner().invoke(charlm, command).stderr == (
+            "charlm: log.jsonl: not a charlm checkpoint but a JSON file; "
+            "a log serves --kind learning or perplexity or rate or gradient\n"
+        )
+
+
+def test_an_empty_stop_is_refused(place: Path) -> None:
+    command = ["sample", str(place / "good.safetensors"), "--stop", ""]
+    done = CliRunner().invoke(charlm, command)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("charlm: --stop is empty; give ")
+
+
 def test_every_name_of_another_tool_has_one_here() -> None:
     commands = [charlm.get_command(click.Context(charlm), name) for name in COMMANDS]
     here = {name for command in commands if command for name in names(command)}

@@ -7,11 +7,16 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyte
 import pytest
 
-from charlm.cli import terminal
+from charlm.api import Model
+from charlm.cli import expectation_views, gradients, terminal
 from charlm.figures import sparkline
+from charlm.gradients import Flow
+from charlm.inspection.passage import Passage
+from charlm.inspection.surprise import expectations
 
 CONTROLS = [chr(code) for code in (*range(32), *range(127, 160))]
 SEQUENCES = [
@@ -240,6 +245,42 @@ def test_a_table_leaves_out_what_has_no_room(
     assert max(map(terminal.columns_of, shown.splitlines())) <= columns
     assert ("rank" in shown, "line:column" in shown) == (columns >= 39, columns >= 32)
     assert "d 0.13" in shown
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown", "norms"),
+    [
+        (20, {"bits"}, 0),
+        (40, {"bits", "line:column", "expected,"}, 1),
+        (60, {"bits", "line:column", "expected,", "rank"}, 3),
+    ],
+)
+def test_tables_of_models_fit_the_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+    screen: Screen,
+    cat_model: Model,
+    columns: int,
+    shown: set[str],
+    norms: int,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    passage = Passage.of(cat_model.tokenizer, "The cat was full.", False)
+    seen = expectations(cat_model.engine, passage, count=1)
+    expectation_views._greatest(cat_model, passage, seen)
+    lines = screen.text().splitlines()
+    assert max(map(terminal.columns_of, lines)) <= columns
+    rule = next(k for k, line in enumerate(lines) if line.startswith("─"))
+    titles = set(" ".join(lines[:rule]).split())
+    assert titles & {"bits", "line:column", "expected,", "rank"} == shown
+    screen.screen.reset()
+    steps = 0.5 ** np.arange(1, 101).reshape(1, 100, 1)
+    flows = [Flow(f"{cell}, untrained", cell, steps) for cell in ("lstm", "rnn")]
+    gradients._show_flows(flows, {"steps": 100})
+    table = screen.text().rpartition("\n\n")[2].partition("mean norms")[0]
+    assert max(map(len, table.splitlines())) <= columns
+    assert table.count("× 0.500") == 2
+    assert table.count("7.89e-31") == 2 * (norms > 0)
+    assert table.count("0.000977") == 2 * (norms > 1)
 
 
 @pytest.mark.parametrize("columns", [20, 24, 32, 40, 80])
