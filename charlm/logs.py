@@ -11,6 +11,7 @@ from typing import Any
 from charlm.errors import TextError
 
 ADVICE = "give a file that `charlm train --log` wrote"
+BEGINS = '{"step": '  # each record of it
 
 
 def read_log(
@@ -30,22 +31,29 @@ def read_log(
     return records
 
 
-def length_until(path: str, step: int) -> int:
+def length_until(path: str, step: int, history: Iterable[Mapping[str, Any]]) -> int:
     """How many bytes of a log its records up to a step take; what a crash left half is no record.
 
-    Raises TextError where the file is not a log.
+    history: the run's validations up to the step, as its checkpoint has them. Raises TextError
+    where the file is not a log, or tells of a validation that the run did not make.
     """
+    made = {record["step"]: record["valid_nats"] for record in history}
     length = 0
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
+            text, where = line.decode("utf-8", "replace"), f"{path}: line {number}"
+            if not text.endswith("\n") and (length or text.startswith(BEGINS[: len(text)])):
                 break
-            text = line.decode("utf-8", "replace")
-            if (
-                text.strip()
-                and _record(text, f"{path}: line {number}", ["step"], ADVICE)["step"] > step
-            ):
-                break
+            if text.strip():
+                record = _record(text, where, ["step"], ADVICE)
+                at, valid = record["step"], record.get("valid_nats")
+                if at > step or (valid is not None and at == step and at not in made):
+                    break
+                if valid not in (None, made.get(at)):
+                    raise TextError(
+                        f"{where} is of another run, as this one made no such validation at step "
+                        f"{at:,}; give another --log"
+                    )
             length += len(line)
     return length
 

@@ -2,25 +2,24 @@
 
 import json
 import os
-import shutil
 import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from charlm.cli import terminal
+from charlm.cli.live import SAMPLE_LENGTH, live_lines
 from charlm.cli.pace import Pace
-from charlm.cli.terminal import NAME
-from charlm.figures import bar, duration, on_one_line, perplexity, sparkline
+from charlm.figures import duration, on_one_line
 from charlm.logs import length_until
 
 if TYPE_CHECKING:
-    from charlm.cli.terminal import Spans
+    from charlm.checkpoint import Checkpoint
     from charlm.progress import Progress
     from charlm.run import Run
 
-SAMPLE_LENGTH = 69
 PLAIN_SECONDS = 10.0
+FEW_SECONDS = 10.0  # the start, validations and samples may take as long
 SURVEYED, FEW_LINES, SHORT_LINE = 2**20, 100, 16  # tokens; lines; characters of a line
 
 
@@ -42,22 +41,26 @@ class View:
         else:
             terminal.notice(line)
 
-    def announce(self, run: "Run", output: str, log: str | None, resumed: bool) -> None:
+    def announce(
+        self, run: "Run", output: str, options: dict[str, Any], earlier: "Checkpoint | None"
+    ) -> None:
         """What will be done and what was chosen, before the first step.
 
-        log: the file to write records into or, where a run is resumed, to add them to, behind the
-        last of those that it goes on from.
+        options: the command's; the log is to write records into or, where a run is resumed, to add
+        them to, behind the last of those that it goes on from. earlier: what the run goes on from,
+        or began with.
         """
+        log, resumed, past = options["log"], options["resume"], run.training.history
         if log:
             if resumed and os.path.isfile(log):
-                os.truncate(log, length_until(log, run.training.place["step"]))
+                os.truncate(log, length_until(log, run.training.place["step"], past))
             self._log = open(log, "a" if resumed else "w", encoding="utf-8")  # noqa: SIM115
         self._pace = Pace(run.config.minutes is not None)
-        past = run.training.history
         self._valid = [record["valid_nats"] * run.bits_per_character for record in past]
         if self._quiet:
             return
-        terminal.pairs(_plan_lines(run, output, resumed), sys.stderr)
+        begins = _begins(run, options["init_from"], earlier)
+        terminal.pairs([*_plan_lines(run, resumed), *begins, ("into", output)], sys.stderr)
         if run.model.parameters > 20 * run.about["train_characters"]:
             self.say(
                 "the text is small for this model: it will learn it by heart; a longer text or a "
@@ -90,9 +93,9 @@ class View:
         if drawn:
             with self._pace.timed():
                 self._sample = _sample(run)
-        lines = self._lines(run, progress)
         if self._block.live:
-            self._block.update(lines)
+            width = terminal.console(sys.stderr).width
+            self._block.update(live_lines(run, progress, self._valid, self._sample, width))
         elif progress.valid_nats is not None or time.monotonic() - self._shown > PLAIN_SECONDS:
             self.say(_plain(run, progress))
             if drawn:
@@ -125,69 +128,8 @@ class View:
                 figure += f"; {unseen:.1%} of its tokens the model never saw, and <UNK> spells none"
         self.say(f"saved {output}{figure}")
 
-    def _lines(self, run: "Run", progress: "Progress") -> list["Spans"]:
-        """The live block: a bar, figures in three columns (narrow: two), a curve, a sample."""
-        bits = run.bits_per_character
-        rate = progress.tokens_per_second / run.about["tokens_per_character"]
-        best = None if progress.best_nats is None else progress.best_nats * bits
-        rows = [
-            (
-                f"{progress.step:,}",
-                _bits(progress.train_nats * bits),
-                f"{progress.gradient_norm:.3f}",
-            ),
-            (
-                f"{progress.epoch:.2f}",
-                _bits(self._valid[-1] if self._valid else None),
-                _percent(progress.clipped),
-            ),
-            (
-                perplexity(progress.best_nats),
-                _bits(best),
-                f"{progress.learning_rate:.1e}",
-            ),
-        ]
-        left = f"{duration(progress.seconds_left)} left"
-        figures = f"  {_percent(progress.fraction):>5}  {left:>12}  {rate:>10,.0f} characters/s"
-        room = shutil.get_terminal_size().columns - 1
-        columns = 3 if room >= sum(map(sum, WIDTHS)) else 2
-        curve = sparkline(self._valid, max(2, min(SAMPLE_LENGTH, room - 11)))
-        return [
-            [(bar(progress.fraction, min(34, room - len(figures))), NAME), (figures, "")],
-            *(_row(LABELS[k][:columns], rows[k]) for k in range(len(LABELS))),
-            [("curve      ", NAME), (curve, "")],
-            # Ctrl-C is echoed behind it, and must not begin a line of its own
-            [("sample     ", NAME), (self._sample[: max(0, room - 13)], "")],
-        ]
 
-
-LABELS = [
-    ("step", "training", "gradient norm"),
-    ("epoch", "validation", "clipped"),
-    ("perplexity", "the best", "learning rate"),
-]
-
-
-WIDTHS = [(11, 12), (11, 19), (14, 10)]  # of each column's labels and figures
-
-
-def _row(labels: tuple[str, ...], values: tuple[str, ...]) -> "Spans":
-    """Labels and their figures."""
-    spans = []
-    for label, value, (left, right) in zip(labels, values, WIDTHS, strict=False):
-        spans += [(f"{label:<{left}}", NAME), (f"{value:>{right - 3}}   ", "")]
-    return spans
-
-
-def _bits(bits: float | None) -> str:
-    return "–" if bits is None else f"{bits:.4f} bits/char"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _plan_lines(run: "Run", output: str, resumed: bool) -> list[tuple[str, str]]:
+def _plan_lines(run: "Run", resumed: bool) -> list[tuple[str, str]]:
     model, config, about = run.model, run.config, run.about
     tokenizer = run.corpus.tokenizer
     return [
@@ -211,8 +153,18 @@ def _plan_lines(run: "Run", output: str, resumed: bool) -> list[tuple[str, str]]
             f"dropout {config.dropout:g}, decay {config.weight_decay:g}, {config.precision}",
         ),
         ("budget", _budget(run, resumed) + (", goes on from its last step" if resumed else "")),
-        ("into", output),
     ]
+
+
+def _begins(
+    run: "Run", init_from: str | None, earlier: "Checkpoint | None"
+) -> list[tuple[str, str]]:
+    """Whose weights it begins with, if another run's."""
+    if not init_from or not earlier:
+        return []
+    new = run.corpus.tokenizer.size - earlier.tokenizer.size
+    tokens = f"{new:,} new token{'s' * (new != 1)}"
+    return [("begins", f"with the weights of {init_from}, {tokens}")]
 
 
 def _short_lines(run: "Run") -> float:
@@ -237,12 +189,17 @@ def _sequences(run: "Run") -> str:
 def _budget(run: "Run", resumed: bool) -> str:
     """How long, and how often over the text, by which sizes, dropout and decay are chosen."""
     config, expected = run.config, duration(run.expected_seconds)
+    about = "a few seconds" if run.expected_seconds < FEW_SECONDS else f"about {expected}"
     if config.epochs is not None:
-        return f"{config.epochs:g} passes over the text, about {expected}"
-    passes = f"about {_short(run.expected_passes)} passes over the text"
+        return f"{_passes(f'{config.epochs:g}')}, {about}"
+    passes = f"about {_passes(_short(run.expected_passes))}"
     if config.steps is not None:
-        return f"{config.steps:,} steps, about {expected}, {passes}"
+        return f"{config.steps:,} step{'s' * (config.steps != 1)}, {about}, {passes}"
     return f"{expected} from the start of the {'first ' * resumed}command, {passes}"
+
+
+def _passes(number: str) -> str:
+    return f"{number} pass{'es' * (number != '1')} over the text"
 
 
 def _short(number: float) -> str:

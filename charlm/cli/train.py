@@ -136,7 +136,7 @@ def _command(
     run = _run(corpus, earlier, view, options)
     keeper = Keeper(run, output, view.say)
     keeper.reserve()  # before the log is touched
-    view.announce(run, str(output), options["log"], resumed=options["resume"])
+    view.announce(run, str(output), options, earlier)
     try:
         saved = _train(run, keeper, view, listener)
     finally:

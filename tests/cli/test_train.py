@@ -1,5 +1,6 @@
 """`charlm train`: a text in, a checkpoint out; what it says before, during and after."""
 
+import dataclasses
 import json
 import os
 import pty
@@ -10,6 +11,9 @@ from typing import Any
 
 import pyte
 import pytest
+
+from charlm.cli.outputs import output_of
+from charlm.logs import length_until
 
 SMALL = ("--hidden-size", 16, "--batch-size", 4, "--bptt", 16, "--threads", 1)
 LOGGED = [
@@ -56,8 +60,30 @@ def test_the_plan_is_said_before_the_first_step(charlm: Any, cat_file: Path) -> 
     assert "1 × 16 LSTM" in lines[2]
     assert "a character)" in lines[2]
     assert "batch 4, BPTT 16" in lines[3]
-    assert "5 steps, about " in lines[4]
+    assert "5 steps, a few seconds, about " in lines[4]
     assert "passes over the text" in lines[4]
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ({"steps": 1}, "1 step, a few seconds, about 0.006 passes over the text"),
+        ({"steps": 168}, "168 steps, a few seconds, about 1 pass over the text"),
+        ({"steps": 10**8}, "100,000,000 steps, about "),
+        ({"epochs": 1}, "1 pass over the text, a few seconds"),
+        ({"epochs": 1.5}, "1.5 passes over the text, a few seconds"),
+        ({"minutes": 0.1}, "6 s from the start of the command, about "),
+    ],
+)
+def test_budgets_are_said_in_words(cat_text: str, budget: dict[str, Any], said: str) -> None:
+    from conftest import corpus_of, fixed_machine
+
+    from charlm.cli.progress import _budget
+    from charlm.run import begin
+
+    small = {"hidden_size": 16, "batch_size": 4, "bptt": 16}
+    run = begin(corpus_of(cat_text), fixed_machine(), {**small, **budget})
+    assert _budget(run, resumed=False).startswith(said)
 
 
 def test_a_text_too_small_for_the_model_is_said(charlm: Any) -> None:
@@ -136,6 +162,14 @@ def test_files_folders_and_stdin(charlm: Any, cat_text: str) -> None:
         assert corpus["train_characters"] + corpus["valid_characters"] == 6000
 
 
+def test_what_a_pipe_gives_is_a_model() -> None:
+    os.mkfifo("cats.txt")  # as a process substitution is one, under a number
+    options = {"output": None, "resume": False, "init_from": None}
+    for text in ("cats.txt", "-"):
+        assert output_of((text,), options) == Path("checkpoints/model.safetensors")
+    assert output_of(("names.txt",), options) == Path("checkpoints/names.safetensors")
+
+
 def test_validation_has_its_own_file_or_a_share(charlm: Any, cat_file: Path, cat_text: str) -> None:
     Path("valid.txt").write_text(cat_text[:700], encoding="utf-8")
     for option, characters in (
@@ -205,7 +239,8 @@ def test_init_from_keeps_what_the_other_model_knows(
 ) -> None:
     Path("new.txt").write_text(cat_text[:4000].replace("cat", "ωcat"), encoding="utf-8")
     options = ("-o", "m.safetensors", "--init-from", cat_path, "--steps", 3, "--threads", 1)
-    charlm("train", "new.txt", *options)
+    err = charlm("train", "new.txt", *options).err
+    assert f"\nbegins    with the weights of {cat_path}, 1 new token\n" in err
     old, new = (described(charlm, path) for path in (str(cat_path), "m.safetensors"))
     assert new["tokenizer"]["size"] == old["tokenizer"]["size"] + 1
     assert new["model"]["hidden_size"] == old["model"]["hidden_size"]
@@ -277,15 +312,17 @@ def test_init_from_keeps_its_kind_of_tokens(charlm: Any, cat_file: Path) -> None
     )
 
 
-def test_no_file_of_a_folder_is_written_over(charlm: Any, cat_text: str) -> None:
+@pytest.mark.parametrize("texts", [["folder"], ["cats.txt", "--valid", "folder"]])
+def test_no_file_of_a_folder_is_written_over(charlm: Any, cat_text: str, texts: list[str]) -> None:
     Path("folder").mkdir()
+    Path("cats.txt").write_text(cat_text)
     kept = Path("folder/kept.txt")
     kept.write_text(cat_text)
     small = ("--force", "--steps", 2, *SMALL)
-    err = charlm("train", "folder", "-o", kept, *small, code=2).err
+    err = charlm("train", *texts, "-o", kept, *small, code=2).err
     assert "-o folder/kept.txt is the text folder/kept.txt" in err
     for log in (kept, "folder/log.jsonl"):
-        command = ("train", "folder", "-o", "a.safetensors", "--log", log)
+        command = ("train", *texts, "-o", "a.safetensors", "--log", log)
         assert f"--log {log} " in charlm(*command, *small, code=2).err
     assert kept.read_text() == cat_text
 
@@ -323,6 +360,45 @@ def test_a_log_goes_on_behind_what_the_run_goes_on_from(charlm: Any, cat_file: P
     assert log.read_text() == "mine\n"
 
 
+@pytest.mark.parametrize("content", ['{"precious": 1}', "mine", '{"step": 1}\n{"precious": 1}\n'])
+def test_what_is_no_log_is_not_cut(charlm: Any, cat_file: Path, content: str) -> None:
+    command = ("train", cat_file, "-o", "a.safetensors")
+    charlm(*command, "--steps", 3, *SMALL)
+    Path("log").write_text(content)
+    options = ("--resume", "--steps", 6, "--log", "log", *SMALL[-2:])
+    assert "give a file that `charlm train --log` wrote" in charlm(*command, *options, code=1).err
+    assert Path("log").read_text() == content
+
+
+def test_the_log_of_another_run_is_not_cut(charlm: Any, cat_file: Path) -> None:
+    for name, seed in (("a", 1), ("b", 2)):
+        output = ("-o", f"{name}.safetensors", "--log", f"{name}.log")
+        charlm("train", cat_file, *output, "--seed", seed, "--steps", 6, *SMALL)
+    other = Path("b.log").read_text()
+    command = ("train", cat_file, "-o", "a.safetensors", "--resume", "--steps", 9, *SMALL[-2:])
+    err = charlm(*command, "--log", "b.log", code=1).err
+    assert "b.log: line 1 is of another run, as this one made no such validation at step" in err
+    assert Path("b.log").read_text() == other
+    charlm(*command, "--log", "a.log")
+    steps = [json.loads(line)["step"] for line in Path("a.log").read_text().splitlines()]
+    assert steps[-1] == 9
+
+
+def test_a_log_is_cut_where_the_run_goes_on_from() -> None:
+    first = '{"step": 1, "valid_nats": 2.0}\n{"step": 2, "valid_nats": null}\n'
+    for rest in (
+        '{"st',
+        '{"step": 3, "valid_na',
+        '{"step": 3, "valid_nats": 1.5}\n',  # behind a save at this very step
+        '{"step": 4, "valid_nats": 1.5}\n',
+    ):
+        Path("log").write_text(first + rest)
+        history = [{"step": 1, "valid_nats": 2.0}]
+        assert length_until("log", 3, history) == len(first)
+        Path("log").write_text(rest)
+        assert length_until("log", 3, history) == 0
+
+
 def test_an_error_leaves_the_terminal_as_it_was(
     charlm: Any, cat_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,23 +432,29 @@ def test_how_to_go_on_with_a_text_that_looks_like_an_option(
     assert "charlm train -o a.safetensors --resume --threads 1 -- -cats.txt" in err
 
 
-def test_a_narrow_terminal_is_drawn_on(cat_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_figure_is_cut_on_a_narrow_terminal(cat_file: Path) -> None:
     from conftest import corpus_of
 
-    from charlm.cli.progress import View
+    from charlm.cli.live import live_lines
     from charlm.planning import Machine
     from charlm.run import begin
 
     corpus = corpus_of(cat_file.read_text(encoding="utf-8"))
     chosen = {"steps": 3, "hidden_size": 8, "batch_size": 4, "bptt": 16}
     run = begin(corpus, Machine("cpu", "float32", 1, 1e11), chosen)
-    view = View(quiet=False)
-    view._valid, view._sample = [2.0, 1.0, 1.5], "x" * 69
     *_, progress = run.training.run()
-    for columns in range(1, 90):
-        monkeypatch.setenv("COLUMNS", str(columns))
-        *_, sample = view._lines(run, progress)
-        assert sum(len(text) for text, _ in sample) <= max(11, columns - 3), "^C has no room"
+    progress = dataclasses.replace(progress, step=1_234_567, seconds_left=45296.0)
+    for width in range(1, 90):
+        spans = live_lines(run, progress, [2.0, 1.0, 1.5], "x" * 69, width)
+        lines = ["".join(text for text, _ in line).rstrip() for line in spans]
+        assert sum(len(text) for text, _ in spans[-1]) <= max(11, width - 3), "^C has no room"
+        if width >= 20:
+            assert max(map(len, lines)) <= width
+            shown = " ".join(" ".join(lines).split())
+            for figure in ("step 1,234,567", "100 %", "12:34:56 left", "validation 1.5000"):
+                assert figure in shown
+        assert (len(lines) == 6) is (width >= 54)
+    assert "gradient norm" in lines[1]
 
 
 def test_short_lines_are_said_unless_they_are_sequences(
@@ -389,6 +471,15 @@ def test_files_are_sequences_of_their_own(charlm: Any, cat_file: Path, cat_text:
     assert "the text is one long sequence" in charlm("train", cat_file, *options).err
     Path("more.txt").write_text(cat_text, encoding="utf-8")
     assert "each file is a sequence" in charlm("train", cat_file, "more.txt", *options).err
+
+
+@pytest.mark.parametrize("option", ["-o", "--init-from", "--valid", "--log"])
+def test_an_empty_name_is_not_one_that_was_not_given(
+    charlm: Any, cat_file: Path, option: str
+) -> None:
+    err = charlm("train", cat_file, option, "", "--steps", 2, *SMALL, code=2).err
+    assert err == f"charlm: {option} is empty; give a file's name, or leave it out\n"
+    assert not Path("checkpoints").exists()
 
 
 def test_a_folder_that_is_missing_is_known_before_training(charlm: Any, cat_file: Path) -> None:
