@@ -176,25 +176,10 @@ def main() -> None:
     """Runs the command line."""
     from charlm.cli.signals import Listener
 
-    read_utf8()
     open_streams()
     warnings.simplefilter("ignore", RuntimeWarning)  # of NumPy: what is not finite is an error
     with Listener() as listener:
         charlm(prog_name="charlm", obj=listener)
-
-
-def read_utf8() -> None:
-    """Starts Python anew, in its UTF-8 mode, if the locale cannot read the arguments and UTF-8 can.
-
-    Merely decoding them would do for texts, but not for names: of files that are not ASCII the
-    locale knows none.
-    """
-    words = " ".join(sys.argv)
-    if sys.flags.utf8_mode or not any("\udc80" <= letter <= "\udcff" for letter in words):
-        return
-    with suppress(UnicodeDecodeError):
-        os.fsencode(words).decode()
-        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 class Heedless(io.FileIO):

@@ -73,7 +73,10 @@ BINS = 12
     help="Average over so many places of the text.  [default: 32]",
 )
 @click.option(
-    "--log", metavar="FILE", help="Show the clipping in a log of `train --log`; - is stdin."
+    "--log",
+    type=PATH,
+    metavar="FILE",
+    help="Show the clipping in a log of `train --log`; - is stdin.",
 )
 @output_options("Draw the curves in a picture too, .png or .svg.", required=False)
 @on_unknown_option

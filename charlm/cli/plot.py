@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.belonging import refuse
-from charlm.cli.options import encoding_option, on_unknown_option, output_options
+from charlm.cli.options import PATH, encoding_option, on_unknown_option, output_options
 from charlm.errors import CheckpointError, OptionError
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
     default="steps",
     help="What a training's curve runs over.  [default: steps]",
 )
-@click.option("--corpus", metavar="FILE", help="samples: measure novelty against this text.")
+@click.option(
+    "--corpus", type=PATH, metavar="FILE", help="samples: measure novelty against this text."
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -58,7 +60,9 @@ TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
     metavar="N",
     help="flow: go so many steps back.  [default: 50]",
 )
-@click.option("--pairs", metavar="FILE", help="probe: pairs of one's own, as of charlm probe.")
+@click.option(
+    "--pairs", type=PATH, metavar="FILE", help="probe: pairs of one's own, as of charlm probe."
+)
 @on_unknown_option
 @encoding_option
 def command(files: tuple[str, ...], **options: Any) -> None:

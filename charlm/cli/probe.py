@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.options import encoding_option, json_option
+from charlm.cli.options import PATH, encoding_option, json_option
 from charlm.errors import OptionError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ Options = dict[str, Any]
 @click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT...")
 @click.option(
     "--pairs",
+    type=PATH,
     metavar="FILE",
     help="Pairs of one's own: BLiMP's JSON lines, or columns with tabs between them (better, "
     "worse and, if wanted, group and distance); - is stdin.",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.options import (
+    PATH,
     checkpoint_argument,
     encoding_option,
     on_unknown_option,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @output_options("The page to write.")
 @click.option(
     "--corpus",
+    type=PATH,
     metavar="FILE",
     help="The text that the model was trained on, to measure novelty and to read from.  "
     "[default: a file of its recorded name and digest, here, in corpora, by the checkpoint]",

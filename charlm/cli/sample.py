@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.options import (
+    PATH,
     checkpoint_argument,
     device_option,
     encoding_option,
@@ -79,7 +80,10 @@ MOST_TRIES = 20  # texts that --unique and --novel write, at most, for each that
 )
 @click.option("--allow-unk", is_flag=True, help="Let <UNK> be written.")
 @click.option(
-    "--novelty", metavar="CORPUS", help="Say on stderr how much stands word for word in this text."
+    "--novelty",
+    type=PATH,
+    metavar="CORPUS",
+    help="Say on stderr how much stands word for word in this text.",
 )
 @click.option(
     "--unique",

@@ -3,7 +3,6 @@
 import math
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,8 +11,8 @@ from charlm import figures
 from charlm.cli import terminal
 from charlm.cli.belonging import refuse
 from charlm.cli.files import looks_like_a_file
-from charlm.cli.options import checkpoint_argument, encoding_option, json_option
-from charlm.cli.sentences import LONGEST, Sentence, lines_of_file
+from charlm.cli.options import PATH, checkpoint_argument, encoding_option, json_option
+from charlm.cli.sentences import Sentence, blocks_of, lines_of_file
 from charlm.cli.token_table import records, show, write_rows
 from charlm.errors import OptionError, VocabularyError
 from charlm.figures import on_one_line
@@ -21,8 +20,6 @@ from charlm.figures import on_one_line
 if TYPE_CHECKING:
     from charlm.api import Model
     from charlm.scoring import Score
-
-BLOCK = 4096  # lines of a file, at most, that are read and scored together
 
 
 @click.command()
@@ -32,6 +29,7 @@ BLOCK = 4096  # lines of a file, at most, that are read and scored together
     "-f",
     "--file",
     "path",
+    type=PATH,
     metavar="FILE",
     help="Score every line of a file; - is stdin, also without -f.",
 )
@@ -243,18 +241,8 @@ def _surprise(scored: tuple[Sentence, "Score"]) -> tuple[bool, float]:
 def _scored(
     model: "Model", lines: Iterator[Sentence], options: dict[str, Any]
 ) -> Iterator[tuple[Sentence, "Score"]]:
-    while block := list(_block(lines)):
+    for block in blocks_of(lines):
         yield from _scores(model, block, options)
-
-
-def _block(lines: Iterator[Sentence]) -> Iterator[Sentence]:
-    """The next lines: BLOCK of them or, where they are long, so many characters as LONGEST."""
-    characters = 0
-    for line in islice(lines, BLOCK):
-        yield line
-        characters += len(line.text)
-        if characters >= LONGEST:
-            return
 
 
 def _show_line(sentence: Sentence, score: "Score", as_json: bool) -> None:

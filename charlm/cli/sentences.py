@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from charlm.text import Document, Text
 
 LONGEST = 2**20  # characters of a line
+BLOCK = 4096  # lines, at most, that are read and scored together
 
 
 class Sentence(NamedTuple):
@@ -40,6 +41,20 @@ def lines_of_file(options: dict[str, Any]) -> Iterator[Sentence]:
     for remark in text.notices:
         terminal.notice(remark)
     return _lines_of(text)
+
+
+def blocks_of(lines: Iterator[Sentence]) -> Iterator[list[Sentence]]:
+    """The lines, BLOCK at a time or, where they are long, about LONGEST characters."""
+    block: list[Sentence] = []
+    characters = 0
+    for line in lines:
+        block.append(line)
+        characters += len(line.text)
+        if len(block) == BLOCK or characters >= LONGEST:
+            yield block
+            block, characters = [], 0
+    if block:
+        yield block
 
 
 def _lines_of(text: "Text") -> Iterator[Sentence]:

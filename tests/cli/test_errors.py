@@ -4,10 +4,8 @@ Each is one line that says what, where and what to do; the exit code is 1 for a 
 or the machine, 2 for a mistake in the command.
 """
 
-import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -207,18 +205,6 @@ def test_a_full_disk_under_stdout_is_said(place: Path) -> None:
     done = run("charlm info good.safetensors >/dev/full", place)
     assert done.returncode == 1
     assert done.stderr == b"charlm: standard output: no space left on device\n"
-
-
-def test_arguments_are_utf8_in_every_locale(place: Path) -> None:
-    """Where they are UTF-8: texts, and the names of files too."""
-    shutil.copy(place / "text.txt", place / "Größe.txt")
-    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    done = run("charlm score good.safetensors Coruña --json", place, **locale)
-    assert json.loads(done.stdout)["text"] == "Coruña"
-    done = run("charlm score good.safetensors $'Coru\\xf1a' --json", place, **locale)
-    assert json.loads(done.stdout)["text"] == "Coru\udcf1a"
-    done = run("charlm eval good.safetensors Größe.txt --json", place, **locale)
-    assert json.loads(done.stdout)["characters"] == 540
 
 
 def test_every_locale_gets_the_same_bytes(tmp_path: Path) -> None:

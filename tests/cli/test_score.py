@@ -187,7 +187,7 @@ def test_of_equal_sentences_none_is_the_likeliest(charlm: Any, name_path: Path) 
 def test_equal_lines_stay_in_the_files_order(
     charlm: Any, name_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlm.cli.score.BLOCK", 7)
+    monkeypatch.setattr("charlm.cli.sentences.BLOCK", 7)
     lines = "\n".join([*["Anna"] * 12, "Qx#7zzq"])
     out = charlm("score", name_path, "-f", "-", "--sort", "surprise", input=lines).out
     assert [int(row.split("\t")[0]) for row in out.splitlines()] == [13, *range(1, 13)]
@@ -298,7 +298,7 @@ def test_long_lines_are_scored_a_few_at_a_time(
         return scores(model, texts, **options)
 
     monkeypatch.setattr(Model, "scores", counted)
-    monkeypatch.setattr("charlm.cli.score.LONGEST", 8)
+    monkeypatch.setattr("charlm.cli.sentences.LONGEST", 8)
     rows = charlm("score", name_path, "-f", "-", input="Anna\nTom\nAnna\nTim\n").out.splitlines()
     assert blocks == [3, 1]
     assert [row.split("\t")[0] for row in rows] == ["1", "2", "3", "4"]
