@@ -243,11 +243,10 @@ class Model:
     ) -> Score:
         """Scores a whole text: one sequence with carried state or, per line, each line as one.
 
-        Of several files each is a sequence of its own, and as in training the end of each but the
-        last is predicted too. With `adapt` a copy of the model learns from what it has predicted
-        (see `charlm.adapting`); OptionError with streams, or for a per-line model. `watch` is told
-        the share that is done. Raises TextError for a text in which there is nothing to predict,
-        OptionError for streams of a per-line model.
+        Of several files each is a sequence of its own. With `adapt` a copy of the model learns
+        from what it has predicted (see `charlm.adapting`); OptionError with streams, or for a
+        per-line model. `watch` is told the share that is done. Raises TextError for a text in
+        which there is nothing to predict, OptionError for streams of a per-line model.
 
         >>> score = model.evaluate("The cat was full.\\n" * 9)
         >>> score.characters, score.unseen_tokens

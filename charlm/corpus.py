@@ -46,6 +46,11 @@ class Tokens:
         return max(0, len(self.ids) - 1)
 
     @property
+    def counted(self) -> int:
+        """How many of them count when the text is measured: all but the ends of files."""
+        return self.events if self.per_line else max(0, self.events - self.sequences + 1)
+
+    @property
     def unseen(self) -> int:
         """How many tokens were not in the vocabulary."""
         return self._count(UNK)

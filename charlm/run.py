@@ -239,12 +239,12 @@ def _copy_weights(source: Checkpoint, model: LanguageModel) -> None:
 
 def _about(corpus: Corpus) -> dict[str, Any]:
     train, valid = corpus.train, corpus.valid
-    measured = valid if valid.events else train  # the ratio that validation's figures need
+    measured = valid if valid.counted else train  # the ratio that validation's figures need
     return {
         "name": corpus.name,
         "train_characters": train.characters,
         "valid_characters": valid.characters,
         "train_tokens": train.events,
-        "tokens_per_character": measured.events / measured.characters,
+        "tokens_per_character": measured.counted / measured.characters,
         "digest": corpus.digest,
     }

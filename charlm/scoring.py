@@ -180,10 +180,10 @@ def evaluate(engine: Engine, tokens: Tokens, streams: int = 1, watch: Watch | No
             unseen_total += float(exact[targets == UNK].sum())
             done += len(targets)
             if watch:
-                watch(done / tokens.events)
+                watch(done / tokens.counted)
     return Score(
         log_probability=total,
-        tokens=tokens.events,
+        tokens=done,
         characters=tokens.characters,
         bytes=tokens.bytes,
         unseen_tokens=unseen,
@@ -196,10 +196,10 @@ NatsAndTargets = Iterator[tuple[Array, Ids]]
 
 
 def _file_nats(engine: Engine, ids: Ids, streams: int) -> NatsAndTargets:
-    """One file after the other; their ends are predicted too, but for the last one's."""
-    ends = 1 + places_of(EOS, ids[1:-1])
-    for a, b in itertools.pairwise([0, *ends, max(0, len(ids) - 1)]):
-        yield from _stream_nats(engine, ids[a : b + 1], streams)
+    """One file after the other, without their ends, for which no character stands."""
+    begins = places_of(EOS, ids[:-1])
+    for a, b in itertools.pairwise([*(begins if len(begins) else [0]), len(ids)]):
+        yield from _stream_nats(engine, ids[a:b], streams)
 
 
 def _line_nats(engine: Engine, ids: Ids) -> NatsAndTargets:

@@ -107,12 +107,10 @@ def _how(text: "Text", parts: int, per_line: bool) -> str:
         return "each line a sequence from the zero state to its end (<EOS>)"
     several = len(text.documents) > 1
     each = "each one sequence" if several else "one sequence"
-    ends = "; all their ends (<EOS>) but the last are counted" * several
     if parts > 1:
         most = "up to " * several
-        how = f"in {most}{parts} parts, each after the 256 tokens before it: an estimate"
-        return f"{each} {how}{ends}"
-    return f"{each}, the state carried from its start to its end{ends}"
+        return f"{each} in {most}{parts} parts, each after the 256 tokens before it: an estimate"
+    return f"{each}, the state carried from its start to its end"
 
 
 def _surplus_space(text: "Text") -> int:
