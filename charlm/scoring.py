@@ -87,7 +87,8 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """Every figure in full precision, under its name; None for an infinite perplexity."""
-        derived = (
+        names = (
+            *(field.name for field in dataclasses.fields(Score)),
             "log10_probability",
             "probability",
             "bits_per_character",
@@ -96,7 +97,7 @@ class Score:
             "nats_per_token",
             "perplexity",
         )
-        record = dataclasses.asdict(self) | {name: getattr(self, name) for name in derived}
+        record = {name: getattr(self, name) for name in names}
         return record | {"perplexity": None} if math.isinf(self.perplexity) else record
 
 

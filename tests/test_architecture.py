@@ -54,6 +54,7 @@ FLOORS = {
     "gradients": 3,
     "novelty": 3,
     "optimiser": 3,
+    "origin": 3,
     "validation": 3,
     "planning": 3,
     "probing": 3,

@@ -22,11 +22,11 @@ from charlm.config import CELLS
 from charlm.errors import OptionError
 from charlm.extras import reading, report
 from charlm.extras.contexts import REACH, contexts
-from charlm.extras.origin import find_origin, first_of, origin_of, valid_text
 from charlm.figures import visible
 from charlm.gradients import context, network
 from charlm.inspection.activations import Cell, trace
 from charlm.inspection.gates import GATES_OF
+from charlm.origin import find_origin, first_of, origin_of, valid_text
 from charlm.text import text_of
 
 pytest.importorskip("jinja2", reason="pip install '.[report]'")

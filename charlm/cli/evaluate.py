@@ -95,7 +95,7 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
 
 def _learned(model: "Model", text: "Text", score: "Score") -> bool:
     """Whether the model was trained on this text, or on all but the part it was validated on."""
-    from charlm.extras.origin import origin_in
+    from charlm.origin import origin_in
 
     known = model.checkpoint.corpus
     sizes = known["train_characters"], known["train_characters"] + known["valid_characters"]

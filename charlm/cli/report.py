@@ -68,8 +68,8 @@ def command(checkpoint: str, text: str | None, **options: Any) -> None:
     from charlm.atomic import replace
     from charlm.cli import terminal
     from charlm.extras import report
-    from charlm.extras.origin import find_origin, origin_of
     from charlm.extras.page import render
+    from charlm.origin import find_origin, origin_of
 
     report.check_characters(options["characters"])
     model = load(checkpoint)
@@ -98,7 +98,7 @@ def command(checkpoint: str, text: str | None, **options: Any) -> None:
 def _subject(model: "Model", text: str, options: dict[str, Any]) -> tuple[str, str]:
     """What is to be read, in words and itself; refuses what the model never saw."""
     from charlm.cli.files import text_argument
-    from charlm.extras.origin import first_of
+    from charlm.origin import first_of
 
     found = text_argument(text, options["encoding"])
     whole = first_of(found.chunks(), options["characters"], model.per_line)

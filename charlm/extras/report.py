@@ -17,13 +17,13 @@ from charlm.corpus import tokenize
 from charlm.errors import OptionError, TextError
 from charlm.extras.charts import Chart, Line
 from charlm.extras.contexts import Contexts, contexts
-from charlm.extras.origin import Origin, first_of, valid_text
 from charlm.extras.reading import Reading, read
 from charlm.extras.runs import Run
 from charlm.extras.temperatures import Written, samples_at, write_at
 from charlm.gradients import Flow, flow, network, windows
 from charlm.inference import Ids
 from charlm.inspection.gates import GATES_OF, Saturation, saturation
+from charlm.origin import Origin, first_of, valid_text
 from charlm.scoring import Watch, evaluate
 from charlm.summary import summary
 from charlm.text import text_of

@@ -7,7 +7,6 @@ import dataclasses
 import html
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -84,11 +83,6 @@ class ScoredText(Score):
     token_scores: Callable[[], Sequence[TokenScore]] = dataclasses.field(
         repr=False, compare=False, kw_only=True
     )
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures of the whole text."""
-        figures = {field.name: getattr(self, field.name) for field in dataclasses.fields(Score)}
-        return Score(**figures).to_json()
 
     def _repr_html_(self) -> str:
         return surprise_map(self)
