@@ -92,11 +92,16 @@ def check_limits(name: str, value: float, limits: Mapping[str, float]) -> None:
         "maximum": ("at most", value <= limits.get("maximum", value)),
         "below": ("below", value < limits.get("below", math.inf)),
     }
-    wanted = [f"{tests[limit][0]} {bound:g}" for limit, bound in limits.items()]
+    wanted = [f"{tests[limit][0]} {_number(bound)}" for limit, bound in limits.items()]
     if not limits.keys() & {"maximum", "below"}:
         wanted.append("finite")
     if not math.isfinite(value) or not all(tests[limit][1] for limit in limits):
-        raise OptionError(f"{name}: {value:g} cannot be used; it must be {' and '.join(wanted)}")
+        must = " and ".join(wanted)
+        raise OptionError(f"{name}: {_number(value)} cannot be used; it must be {must}")
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 GATES = {  # blocks of rows in a cell's weights; `charlm.cells` has the equations and their order
@@ -111,7 +116,7 @@ GATES = {  # blocks of rows in a cell's weights; `charlm.cells` has the equation
 CELLS = tuple(GATES)
 TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe")
 LARGEST = 2**20  # no vocabulary, layer or batch is larger
-MOST = 1e9  # no budget is larger, in whatever unit
+MOST = 10**9  # no budget is larger, in whatever unit
 
 
 @dataclasses.dataclass(frozen=True)
