@@ -18,7 +18,7 @@ from conftest import random_checkpoint
 from torture import streams
 
 from charlm.cli import COMMANDS, charlm
-from charlm.cli.suggestions import ELSEWHERE, meant, names
+from charlm.cli.mistakes import ELSEWHERE, meant, names
 
 # The folder in which the commands run; see `place`.
 FILES = {

@@ -1,6 +1,6 @@
-"""What was meant by an option that a command does not have.
+"""What is wrong with a command line, in one line, and what may have been meant.
 
-Knows the names of other tools; knows nothing about what options do.
+Knows click and the names of other tools; knows nothing about what options do.
 """
 
 from collections.abc import Iterator
@@ -40,6 +40,42 @@ ELSEWHERE = {
     "tied": "--tie-weights",
     "wordvec-size": "--embedding-size",
 }
+
+
+def in_words(error: click.UsageError) -> str:
+    """What is wrong with the command line, what was meant, and whose help shows how."""
+    context = error.ctx or click.get_current_context(silent=True)
+    path = context.command_path if context else "charlm"
+    if context and not error.ctx and context.invoked_subcommand:  # an option without its value
+        path += f" {context.invoked_subcommand}"
+    unknown = isinstance(error, click.NoSuchOption)  # for which click has suggestions of its own
+    said = (error.message if unknown else error.format_message()).rstrip(".")
+    if isinstance(error, click.BadParameter) and isinstance(error.param, click.Option):
+        kind, flag = error.param.type, max(error.param.opts, key=len)
+        value, outside, _ = error.message.partition(" is not in the range ")
+        if outside and isinstance(kind, click.IntRange | click.FloatRange):
+            return f"{flag}: {value} cannot be used; it must be {_limits(kind)}"
+        if not isinstance(error, click.MissingParameter):
+            said = f"{flag}: {error.message.rstrip('.').removesuffix(' range')}"
+    return f"{said}{_but(error)}; {path} --help shows how"
+
+
+def _limits(kind: click.IntRange | click.FloatRange) -> str:
+    limits = [
+        (kind.min, "above" if kind.min_open else "at least"),
+        (kind.max, "below" if kind.max_open else "at most"),
+    ]
+    return " and ".join(f"{words} {bound:g}" for bound, words in limits if bound is not None)
+
+
+def _but(error: click.UsageError) -> str:
+    """What there is instead of an option that there is not, or of a text without an option."""
+    wanted: list[str] = []
+    if isinstance(error, click.NoSuchOption) and error.ctx:
+        wanted = meant(error.option_name, error.ctx.command)
+    elif "unexpected extra argument" in error.message and error.ctx:
+        wanted = [name for name in meant("--prompt", error.ctx.command) if name == "--prompt"]
+    return f", but there is {' or '.join(wanted)}" if wanted else ""
 
 
 def meant(name: str, command: click.Command) -> list[str]:
