@@ -181,7 +181,7 @@ def evaluate(engine: Engine, tokens: Tokens, streams: int = 1, watch: Watch | No
             unseen_total += float(exact[targets == UNK].sum())
             done += len(targets)
             if watch:
-                watch(done / tokens.counted)
+                watch(done / tokens.events)
     return Score(
         log_probability=total,
         tokens=done,
