@@ -239,12 +239,14 @@ def _copy_weights(source: Checkpoint, model: LanguageModel) -> None:
 
 def _about(corpus: Corpus) -> dict[str, Any]:
     train, valid = corpus.train, corpus.valid
-    measured = valid if valid.counted else train  # the ratio that validation's figures need
+    counted, characters = valid.counted, valid.characters  # the ratio of validation's figures
+    if not counted:
+        counted, characters = train.counted, train.characters
     return {
         "name": corpus.name,
         "train_characters": train.characters,
         "valid_characters": valid.characters,
         "train_tokens": train.events,
-        "tokens_per_character": measured.counted / measured.characters,
+        "tokens_per_character": counted / characters,
         "digest": corpus.digest,
     }

@@ -66,11 +66,10 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
 
     Each starts from the zero state after <EOS>, or after --given. Two or more also show which is
     likelier and by how much. The lines of a file come one a line: number (of a folder's files
-    FILE:NUMBER), ln P, P, bits per
-    character, perplexity, tokens, unseen tokens and text, between tabs where they go into a pipe;
-    there --per-token gives a line a token: the line's number, token, ln P, bits, rank and, of
-    <UNK>, what it stands for; --per-word number, word, ln P, bits and how many tokens it is.
-    --json is an object a line.
+    FILE:NUMBER), ln P, P, bits per character, perplexity, tokens, unseen tokens and text, between
+    tabs where they go into a pipe; there --per-token gives a line a token: the line's number,
+    token, ln P, bits, rank and, of <UNK>, what it stands for; --per-word number, word, ln P, bits
+    and how many tokens it is. --json is an object a line.
 
     \b
     Example:
@@ -246,15 +245,16 @@ def _scored(
 
 
 def _show_line(sentence: Sentence, score: "Score", as_json: bool) -> None:
-    ln_p, _, bits, perplexity, tokens, unseen = (each.replace(",", "") for each in _figures(score))
-    if perplexity.startswith("10^"):
-        perplexity = figures.scientific(score.nats_per_token / math.log(10))
     if as_json:
         terminal.write_json(sentence.to_json() | score.to_json())
-    elif sys.stdout.isatty():
+        return
+    ln_p, _, bits, perplexity, tokens, unseen = (each.replace(",", "") for each in _figures(score))
+    if sys.stdout.isatty():
         _show_columns(sentence.place, ln_p, bits, sentence.text)
     else:
         p = figures.scientific(score.log10_probability)
+        if perplexity.startswith("10^"):  # which programs do not read
+            perplexity = figures.scientific(score.nats_per_token / math.log(10))
         row = (sentence.place, ln_p, p, bits, perplexity, tokens, unseen, sentence.text)
         terminal.write("\t".join(row) + "\n")
 
