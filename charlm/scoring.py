@@ -173,6 +173,7 @@ def evaluate(engine: Engine, tokens: Tokens, streams: int = 1, watch: Watch | No
     )
     total = unseen_total = 0.0
     unseen = done = 0
+    counted = tokens.counted  # looked for once, not at every window
     with threads_for(engine.config.parameters):
         for nats, targets in parts:
             exact = -finite(nats).astype(np.float64)
@@ -181,7 +182,7 @@ def evaluate(engine: Engine, tokens: Tokens, streams: int = 1, watch: Watch | No
             unseen_total += float(exact[targets == UNK].sum())
             done += len(targets)
             if watch:
-                watch(done / tokens.events)
+                watch(done / counted)
     return Score(
         log_probability=total,
         tokens=done,
