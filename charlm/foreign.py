@@ -24,6 +24,7 @@ _SIGNS = {
     b"GIF8": "a GIF picture",
     b"%PDF": "a PDF document",
     b"SQLite format 3": "an SQLite database",
+    b'{"step": ': "a training log, which charlm plot --kind learning draws",
 }
 
 

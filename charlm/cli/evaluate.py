@@ -74,12 +74,13 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
             f"{text.name} is what this model was trained on, which flatters the figure; a text "
             "that it has not seen tells more"
         )
+    unspelled = _surplus_space(text) if model.tokenizer.kind == "words" else 0
     if options["as_json"]:
         about = {"streams": streams, "trained_on_it": learned, "baselines": simpler}
+        about["white_space_in_no_token"] = unspelled
         record = score.to_json() | about
         terminal.write_json(record | ({"adapted": adapted.to_json()} if adapted else {}))
         return
-    unspelled = _surplus_space(text) if model.tokenizer.kind == "words" else 0
     how_read = _how(text, parts_of(score.tokens, streams), model.per_line)
     terminal.pairs(_lines(score, how_read, text.name, unspelled))
     terminal.write("\n")

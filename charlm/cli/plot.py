@@ -8,7 +8,7 @@ import click
 
 from charlm.cli.belonging import refuse
 from charlm.cli.options import PATH, encoding_option, on_unknown_option, output_options
-from charlm.errors import CheckpointError, OptionError
+from charlm.errors import OptionError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,13 +89,7 @@ def command(files: tuple[str, ...], **options: Any) -> None:
     _check(options)
     read = (options[name] for name in ("text", "pairs", "corpus"))
     output = picture_file(options, *files, *read)
-    try:
-        figure = _DRAWN[options["kind"]](files, options)
-    except CheckpointError as error:
-        if not str(error).endswith("a JSON file"):
-            raise
-        raise CheckpointError(f"{error}; a log serves --kind {' or '.join(RUNS)}") from error
-    save_picture(figure, output)
+    save_picture(_DRAWN[options["kind"]](files, options), output)
 
 
 def _check(options: Options) -> None:

@@ -141,8 +141,8 @@ def test_a_log_is_not_drawn_as_a_model(place: Path, monkeypatch: pytest.MonkeyPa
     for kind in ("samples", "probe"):
         command = ["plot", "log.jsonl", "-o", "new.png", "--kind", kind]
         assert CliRunner().invoke(charlm, command).stderr == (
-            "charlm: log.jsonl: not a charlm checkpoint but a JSON file; "
-            "a log serves --kind learning or perplexity or rate or gradient\n"
+            "charlm: log.jsonl: not a charlm checkpoint but a training log, "
+            "which charlm plot --kind learning draws\n"
         )
 
 

@@ -17,6 +17,8 @@ from charlm.api import load
 from charlm.checkpoint import save
 from charlm.cli import terminal
 
+OF_THE_TEXT = {"streams", "trained_on_it", "baselines", "white_space_in_no_token"}
+
 
 def evaluated(charlm: Any, *args: object) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(charlm("eval", *args, "--json").out)
@@ -48,7 +50,7 @@ def test_every_figure_is_named(charlm: Any, cat_path: Path, part: Path) -> None:
 
 def test_json_has_every_figure_in_full_precision(charlm: Any, cat_path: Path, part: Path) -> None:
     record = evaluated(charlm, cat_path, part)
-    assert record.keys() >= KEYS | {"streams", "baselines"}
+    assert record.keys() >= KEYS | OF_THE_TEXT
     assert record["tokens"] == record["characters"] == record["bytes"] == 1500
     bits = -record["log_probability"] / math.log(2) / 1500
     assert record["bits_per_character"] == pytest.approx(bits, rel=1e-12)
@@ -187,7 +189,7 @@ def test_adapting_is_shown_beside_the_static_figure(
     record = evaluated(charlm, cat_path, part, "--adapt")
     adapted = record.pop("adapted")
     assert record == static
-    assert adapted.keys() == static.keys() - {"streams", "trained_on_it", "baselines"}
+    assert adapted.keys() == static.keys() - OF_THE_TEXT
     lines = charlm("eval", cat_path, part, "--adapt").out.splitlines()
     shown = [line.rsplit(maxsplit=1) for line in lines if line.startswith("this model")]
     assert shown == [
@@ -268,5 +270,6 @@ def test_white_space_that_words_leave_out_is_told(charlm: Any, tmp_path: Path) -
     (text := tmp_path / "code.txt").write_text("The cats\n    The  cat \n" * 9)
     told = f"in no token         {6 * 9} characters (26.1 %) of white space"
     assert told in charlm("eval", path, text).out
+    assert json.loads(charlm("eval", path, text, "--json").out)["white_space_in_no_token"] == 6 * 9
     text.write_text("The cats\nThe cat\n" * 9)
     assert "in no token" not in charlm("eval", path, text).out
