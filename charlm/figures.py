@@ -23,8 +23,8 @@ def scientific(log10: float) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """The text with its newlines as ␊ and its tabs as ␉."""
-    return text.replace("\n", "␊").replace("\t", "␉")
+    """The text as `visible` shows it, its newlines as ␊ and its tabs as ␉."""
+    return visible(text).replace("\n", "␊").replace("\t", "␉")
 
 
 def visible(text: str) -> str:

@@ -79,7 +79,9 @@ def shown_errors(debug: bool = False) -> Iterator[None]:
         message = _message(error)
         if debug or message is None:
             raise
-        click.echo(f"charlm: {one_line(message)}", err=True)
+        from charlm.figures import on_one_line
+
+        click.echo(f"charlm: {on_one_line(message)}", err=True)
         _end(getattr(error, "exit_code", 1))
     except KeyboardInterrupt:
         click.echo("charlm: stopped by SIGINT", err=True)
@@ -100,14 +102,6 @@ def _message(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or "memory" in str(error):  # torch raises RuntimeError
         return "not enough memory; a smaller model, batch or text needs less"
     return None
-
-
-def one_line(message: str) -> str:
-    """The text with everything that would break the line or the terminal made visible."""
-    from charlm.cli.terminal import visible
-    from charlm.figures import on_one_line
-
-    return on_one_line(visible(message))
 
 
 def _end(code: int) -> NoReturn:

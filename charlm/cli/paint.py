@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from charlm.cli.terminal import columns_of, visible
+from charlm.cli.terminal import columns_of
 from charlm.figures import on_one_line
 from charlm.inspection.colours import Colour, ink, of_256
 
@@ -64,7 +64,7 @@ def _wrapped(
     row: list[tuple[str, Colour]] = []
     used = 0
     for piece, colour in zip(pieces, colours, strict=True):
-        for character in shown(piece):
+        for character in on_one_line(piece):
             width = columns_of(character)
             if used + width > room:
                 yield row
@@ -75,11 +75,6 @@ def _wrapped(
                 row.append((character, colour))
             used += width
     yield row
-
-
-def shown(piece: str) -> str:
-    """A token's text in a row: safe, its newlines and tabs as ␊ and ␉, its spaces as they are."""
-    return on_one_line(visible(piece))
 
 
 def legend(colours: Iterable[tuple[str, Colour]], text: str, depth: int, margin: str = "") -> None:

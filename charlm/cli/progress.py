@@ -252,4 +252,4 @@ def _sample(run: "Run") -> str:
     sampler = Sampler(0.8, forbidden=never_written(tokenizer, run.model.per_line))
     tokens = generate(engine, sampler, tokenizer.encode(""), seeds, SAMPLE_LENGTH)
     text = tokenizer.decode(int(token[0]) for token in tokens if token[0] != EOS)
-    return on_one_line(terminal.visible(text))[:SAMPLE_LENGTH]
+    return on_one_line(text)[:SAMPLE_LENGTH]

@@ -14,8 +14,7 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from charlm.cli import widths
-from charlm.figures import bar, duration, on_one_line
-from charlm.figures import visible as visible
+from charlm.figures import bar, duration, on_one_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +28,7 @@ NAME = "cyan"  # the style of labels; figures keep the terminal's own colour
 
 def symbol(piece: str) -> str:
     """A token's text on one line: space as ␣, newline as ␊, tab as ␉."""
-    return on_one_line(visible(piece)).replace(" ", "␣")
+    return on_one_line(piece).replace(" ", "␣")
 
 
 def columns_of(text: str) -> int:
@@ -233,7 +232,7 @@ class LiveBlock:
         from rich.text import Text
 
         drawn = Text("\n").join(
-            Text.assemble(*((on_one_line(visible(text)), style) for text, style in line))
+            Text.assemble(*((on_one_line(text), style) for text, style in line))
             for line in lines
         )
         drawn.no_wrap, drawn.overflow = True, "ellipsis"
@@ -254,7 +253,7 @@ def waiting_line(task: str, share: float, left: float, room: int) -> str:
 
     Where they are too few the bar is shorter or left out, and then the task cut.
     """
-    task, figures = on_one_line(visible(task)), f" {share:4.0%}  {duration(left)} left"
+    task, figures = on_one_line(task), f" {share:4.0%}  {duration(left)} left"
     beside = room - columns_of(figures)
     across = min(20, beside - columns_of(task) - 2)
     if across >= SHORTEST:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
-from charlm.cli import paint, terminal
+from charlm.cli import terminal
+from charlm.figures import on_one_line
 
 if TYPE_CHECKING:
     from charlm.api import Model
@@ -90,4 +91,4 @@ def around(passage: "Passage", begin: int, end: int, name: str = "", reach: int 
     before = "".join(passage.pieces[max(0, begin - reach) : begin])[-reach:]
     inside = "".join(pieces(passage, slice(begin, end))) or name
     behind = "".join(passage.pieces[end : end + reach])[:reach]
-    return f"{paint.shown(before)}⟦{paint.shown(inside)}⟧{paint.shown(behind)}"
+    return on_one_line(f"{before}⟦{inside}⟧{behind}")

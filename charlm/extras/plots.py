@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from charlm.extras.charts import drawable, factor, spread
-from charlm.figures import on_one_line, visible
+from charlm.figures import on_one_line
 from charlm.novelty import LENGTHS
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def probes(names: Sequence[str], groups: Mapping[str, Sequence[Distances]]) -> "
             for name, distances in zip(names, curves, strict=True)
         ]
         pair.axhline(0.5, color="#999999", linewidth=0.8)
-        title = f"{_label(group) or 'all pairs'} (the line is chance)"
+        title = f"{on_one_line(group) or 'all pairs'} (the line is chance)"
         pair.set_title(title, loc="left", fontsize=10)
         _draw(pair, drawn, "distance, characters", "share right", y_range=(-0.02, 1.02))
     return figure
@@ -261,7 +261,7 @@ def _name(axes: "Axes", curves: Sequence[Curve]) -> None:
         heights = spread([ends[k][1] for k in group], 0.055)
         for k, height in zip(group, heights, strict=True):
             axes.annotate(
-                _label(curves[k].name),
+                on_one_line(curves[k].name),
                 (ends[k][0], height),
                 xycoords="axes fraction",
                 xytext=(6, 0),
@@ -270,11 +270,6 @@ def _name(axes: "Axes", curves: Sequence[Curve]) -> None:
                 color=_look(curves[k], k)[0],
                 annotation_clip=False,
             )
-
-
-def _label(name: str) -> str:
-    """A name of a file or a group, on one line and without what no picture can hold."""
-    return on_one_line(visible(name))
 
 
 def _beside(places: Sequence[float]) -> list[list[int]]:

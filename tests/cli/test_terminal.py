@@ -13,7 +13,7 @@ import pytest
 
 from charlm.api import Model
 from charlm.cli import expectation_views, gradients, terminal
-from charlm.figures import sparkline
+from charlm.figures import sparkline, visible
 from charlm.gradients import Flow
 from charlm.inspection.passage import Passage
 from charlm.inspection.surprise import expectations
@@ -330,7 +330,7 @@ def test_a_picture_takes_what_its_labels_leave(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_is_readable_stays_as_it_is() -> None:
     for text in ("Größe", "naïve e\u0301", "日本語", "עברית", "a\u00a0b", "x\ty\nz", "😀", "𝒳"):
-        assert terminal.visible(text) == text
+        assert visible(text) == text
 
 
 def test_a_pipe_gets_exact_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
