@@ -77,7 +77,7 @@ def _run(text: Path, cell: str, seconds: float, parameters: int, folder: Path) -
     sizes = ("--cell", cell, "--hidden-size", str(hidden), "--embedding-size", str(EMBEDDING))
     log = train(text, output, *sizes, "--minutes", str(seconds / 60), "--seed", "1")
     made = load(output)
-    bits = made.corpus["tokens_per_character"] / 0.6931471805599453
+    bits = made.corpus.bits_per_nat
     curve = [(r["seconds"], r["valid_nats"] * bits) for r in log if r["valid_nats"] is not None]
     return {
         "cell": cell,

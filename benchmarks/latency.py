@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.commands import CHARLM
 from benchmarks.harness import Row, alternate
 from benchmarks.sampling import random_weights
-from charlm.checkpoint import Checkpoint, save
+from charlm.checkpoint import Checkpoint, CorpusRecord, save
 from charlm.config import ModelConfig, TrainConfig
 from charlm.tokenizers import train_tokenizer
 
@@ -51,14 +51,14 @@ def make_checkpoint(path: Path, layers: int, hidden_size: int) -> Path:
     """An untrained model of LETTERS; gives its path."""
     tokenizer = train_tokenizer("characters", [LETTERS])
     config = ModelConfig(tokenizer.size, layers=layers, hidden_size=hidden_size, embedding_size=64)
-    about = {
-        "name": "random",
-        "train_characters": 1,
-        "valid_characters": 1,
-        "train_tokens": 1,
-        "tokens_per_character": 1.0,
-        "digest": "",
-    }
+    about = CorpusRecord(
+        name="random",
+        train_characters=1,
+        valid_characters=1,
+        train_tokens=1,
+        tokens_per_character=1.0,
+        digest="",
+    )
     save(path, Checkpoint(config, tokenizer, random_weights(config), TrainConfig(steps=1), about))
     return path
 

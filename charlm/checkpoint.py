@@ -9,7 +9,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -35,14 +35,6 @@ RECORD: Fields = {
     "history": (list,),
     "progress": (dict,),
 }
-CORPUS: Fields = {
-    "name": (str,),
-    "train_characters": (int,),
-    "valid_characters": (int,),
-    "train_tokens": (int,),
-    "tokens_per_character": (float,),
-    "digest": (str,),
-}
 HISTORY: Fields = {
     "step": (int,),
     "epoch": (float,),
@@ -67,6 +59,33 @@ PROGRESS: Fields = {
     "seconds": (float,),
 }
 
+
+@dataclasses.dataclass(frozen=True)
+class CorpusRecord:
+    """What a checkpoint keeps of the text that it was trained on; `digest` tells it from others.
+
+    tokens_per_character: of the validation text where there is one.
+    """
+
+    name: str
+    train_characters: int
+    valid_characters: int
+    train_tokens: int
+    tokens_per_character: float
+    digest: str
+
+    @property
+    def characters(self) -> int:
+        """Of both parts."""
+        return self.train_characters + self.valid_characters
+
+    @property
+    def bits_per_nat(self) -> float:
+        """Bits per character for each nat per token."""
+        return self.tokens_per_character / math.log(2)
+
+
+CORPUS: Fields = {name: (kind,) for name, kind in get_type_hints(CorpusRecord).items()}
 Config = TypeVar("Config", ModelConfig, TrainConfig)
 
 
@@ -83,7 +102,7 @@ class Checkpoint:
     tokenizer: Tokenizer
     weights: Mapping[str, npt.NDArray[np.float32]]
     training: TrainConfig
-    corpus: Mapping[str, Any]
+    corpus: CorpusRecord
     history: tuple[Mapping[str, Any], ...] = ()
     progress: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     resume: Mapping[str, npt.NDArray[Any]] = dataclasses.field(default_factory=dict)
@@ -108,8 +127,7 @@ class Checkpoint:
         if not self.history:
             return None
         best = min(self.history, key=lambda record: float(record["valid_nats"]))
-        nats = best["valid_nats"]
-        bits = nats * self.corpus["tokens_per_character"] / math.log(2)
+        nats, bits = best["valid_nats"], best["valid_nats"] * self.corpus.bits_per_nat
         return {"step": best["step"], "nats_per_token": nats, "bits_per_character": bits}
 
 
@@ -124,7 +142,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
         "model": checkpoint.model.to_json(),
         "tokenizer": checkpoint.tokenizer.header(),
         "training": checkpoint.training.to_json(),
-        "corpus": dict(checkpoint.corpus),
+        "corpus": dataclasses.asdict(checkpoint.corpus),
         "history": [dict(entry) for entry in checkpoint.history],
         "progress": dict(checkpoint.progress),
     }
@@ -170,7 +188,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         tokenizer=tokenizer,
         weights={name: arrays[name] for name in model.weight_shapes()},
         training=training,
-        corpus=record["corpus"],
+        corpus=CorpusRecord(**record["corpus"]),
         history=tuple(record["history"]),
         progress=record["progress"],
         resume={

@@ -41,7 +41,7 @@ def origin_of(path: str | os.PathLike[str], checkpoint: Checkpoint, encoding: st
 def origin_in(text: Text, checkpoint: Checkpoint) -> Origin:
     """Whether this text is the corpus."""
     known, per_line = checkpoint.corpus, checkpoint.model.per_line
-    digest, held = known["digest"], known["valid_characters"]
+    digest, held = known.digest, known.valid_characters
     documents = [text.filled_lines()] if per_line else [one.chunks() for one in text.documents]
     trained = [tokenize(documents, checkpoint.tokenizer, per_line).checksum]
     if held < text.characters:
@@ -65,9 +65,9 @@ def find_origin(
     That is the present folder, `corpora` in it, and the checkpoint's folder and the one above.
     """
     known = checkpoint.corpus
-    if known["train_characters"] + known["valid_characters"] > LARGEST:
+    if known.characters > LARGEST:
         return None
-    for path in _places(Path(checkpoint_path), known["name"]):
+    for path in _places(Path(checkpoint_path), known.name):
         try:
             origin = origin_of(path, checkpoint, encoding)
         except (CharlmError, OSError):
@@ -99,9 +99,7 @@ def valid_text(origin: Origin, checkpoint: Checkpoint, characters: int) -> str:
             origin.text.line_chunks(), lambda line: line % VALID_EVERY == VALID_EVERY - 1
         )
         return first_of(held, characters, per_line=True)
-    share = checkpoint.corpus["valid_characters"] / max(
-        1, checkpoint.corpus["train_characters"] + checkpoint.corpus["valid_characters"]
-    )
+    share = checkpoint.corpus.valid_characters / max(1, checkpoint.corpus.characters)
     begin = origin.text.characters - round(share * origin.text.characters)
     pieces, at = [], 0
     for document in origin.text.documents:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import charlm
-from charlm.checkpoint import Checkpoint, check_vocabulary
+from charlm.checkpoint import Checkpoint, CorpusRecord, check_vocabulary
 from charlm.config import GATES, ModelConfig, TrainConfig
 from charlm.corpus import Corpus
 from charlm.errors import OptionError, TextError
@@ -34,7 +34,7 @@ class Run:
     model: ModelConfig
     config: TrainConfig
     training: Training
-    about: dict[str, Any]
+    about: CorpusRecord
     machine: Machine
 
     @property
@@ -61,11 +61,6 @@ class Run:
     def out_of_patience(self) -> bool:
         """Whether the last validations were no better, and no more are to be made."""
         return bool(self.training.place["validations_since_best"] >= self.config.patience)
-
-    @property
-    def bits_per_character(self) -> float:
-        """What turns nats per token into bits per character on this corpus."""
-        return float(self.about["tokens_per_character"] / np.log(2))
 
     def checkpoint(self) -> Checkpoint:
         """The run as it stands: the best weights so far, and all that is needed to go on."""
@@ -159,32 +154,29 @@ def resume(
     return run
 
 
-def _check_text(now: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _check_text(now: CorpusRecord, known: CorpusRecord) -> None:
     """Raises TextError unless the corpus is the known one: otherwise split, or another text."""
-    if now["digest"] == known["digest"]:
+    if now.digest == known.digest:
         return
     again = (
         "give the --valid or --valid-fraction that it began with (for another text: --init-from)"
     )
-    if now["digest"][:8] == known["digest"][:8]:  # the training part's
+    if now.digest[:8] == known.digest[:8]:  # the training part's
         raise TextError(
-            f"{now['name']}: what this run was trained on is the same, what it was validated on is "
+            f"{now.name}: what this run was trained on is the same, what it was validated on is "
             f"not; {again}"
         )
-    sizes, known_sizes = (
-        {one["train_characters"], one["train_characters"] + one["valid_characters"]}
-        for one in (now, known)
-    )
-    if now["train_characters"] != known["train_characters"] and sizes & known_sizes:
+    sizes, known_sizes = ({one.train_characters, one.characters} for one in (now, known))
+    if now.train_characters != known.train_characters and sizes & known_sizes:
         raise TextError(
-            f"{now['name']}: {now['train_characters']:,} of its characters are to train on, where "
-            f"this run had {known['train_characters']:,} of {known['name']}; {again}"
+            f"{now.name}: {now.train_characters:,} of its characters are to train on, where "
+            f"this run had {known.train_characters:,} of {known.name}; {again}"
         )
-    count, known_count = now["train_characters"], known["train_characters"]
+    count, known_count = now.train_characters, known.train_characters
     others = " others" * (count == known_count)
     raise TextError(
-        f"{now['name']} ({count:,} characters to train on) is not the text that this run was "
-        f"trained on ({known['name']}, {known_count:,}{others}); to train on another text use "
+        f"{now.name} ({count:,} characters to train on) is not the text that this run was "
+        f"trained on ({known.name}, {known_count:,}{others}); to train on another text use "
         "--init-from"
     )
 
@@ -237,16 +229,16 @@ def _copy_weights(source: Checkpoint, model: LanguageModel) -> None:
         parameter[:rows].copy_(torch.from_numpy(np.array(source.weights[name])))
 
 
-def _about(corpus: Corpus) -> dict[str, Any]:
+def _about(corpus: Corpus) -> CorpusRecord:
     train, valid = corpus.train, corpus.valid
     counted, characters = valid.counted, valid.characters  # the ratio of validation's figures
     if not counted:
         counted, characters = train.counted, train.characters
-    return {
-        "name": corpus.name,
-        "train_characters": train.characters,
-        "valid_characters": valid.characters,
-        "train_tokens": train.events,
-        "tokens_per_character": counted / characters,
-        "digest": corpus.digest,
-    }
+    return CorpusRecord(
+        name=corpus.name,
+        train_characters=train.characters,
+        valid_characters=valid.characters,
+        train_tokens=train.events,
+        tokens_per_character=counted / characters,
+        digest=corpus.digest,
+    )

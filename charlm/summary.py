@@ -1,6 +1,5 @@
 """What a checkpoint is, in names and words: its model, its text and its training."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,8 +21,8 @@ def summary(checkpoint: Checkpoint) -> list[tuple[str, str]]:
         ("sequences", "each line is one" if model.per_line else "each file is one"),
         (
             "corpus",
-            f"{corpus['name']}, {corpus['train_characters']:,} characters to train on, "
-            f"{corpus['valid_characters']:,} to validate on",
+            f"{corpus.name}, {corpus.train_characters:,} characters to train on, "
+            f"{corpus.valid_characters:,} to validate on",
         ),
         (
             "training",
@@ -44,8 +43,8 @@ def summary(checkpoint: Checkpoint) -> list[tuple[str, str]]:
 
 def _validations(checkpoint: Checkpoint, best: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The best one, and their curve."""
-    ratio = checkpoint.corpus["tokens_per_character"] / math.log(2)
-    values = [record["valid_nats"] for record in checkpoint.history]
+    corpus = checkpoint.corpus
+    bits = [record["valid_nats"] * corpus.bits_per_nat for record in checkpoint.history]
     return [
         (
             "best",
@@ -54,7 +53,6 @@ def _validations(checkpoint: Checkpoint, best: Mapping[str, Any]) -> list[tuple[
         ),
         (
             "validation",
-            f"{sparkline(values, 40)}  from {values[0] * ratio:.2f} to "
-            f"{values[-1] * ratio:.2f} bits",
+            f"{sparkline(bits, 40)}  from {bits[0]:.2f} to {bits[-1]:.2f} bits",
         ),
     ]

@@ -112,7 +112,7 @@ def random_checkpoint(
     """An untrained checkpoint; its weights are wide enough that gates open and close."""
     import numpy as np
 
-    from charlm.checkpoint import Checkpoint
+    from charlm.checkpoint import Checkpoint, CorpusRecord
     from charlm.config import ModelConfig, TrainConfig
     from charlm.tokenizers import train_tokenizer
 
@@ -133,14 +133,14 @@ def random_checkpoint(
         name: draw.normal(0, calm if "weight_hh" in name else 0.7, shape).astype(np.float32)
         for name, shape in config.weight_shapes().items()
     }
-    corpus = {
-        "name": "random",
-        "train_characters": 100,
-        "valid_characters": 10,
-        "train_tokens": 100,
-        "tokens_per_character": 1.0,
-        "digest": "0" * 16,
-    }
+    corpus = CorpusRecord(
+        name="random",
+        train_characters=100,
+        valid_characters=10,
+        train_tokens=100,
+        tokens_per_character=1.0,
+        digest="0" * 16,
+    )
     return Checkpoint(config, made, weights, TrainConfig(steps=1), corpus)
 
 

@@ -148,7 +148,7 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
     saved = random_checkpoint()
     for change in (
         {"weights": {}},
-        {"corpus": {}},
+        {"corpus": dataclasses.replace(saved.corpus, tokens_per_character=0.0)},
         {"history": ({"step": 1},)},
         {"model": dataclasses.replace(saved.model, hidden_size=13)},
         {"tokenizer": random_checkpoint(tokenizer="bytes").tokenizer},

@@ -101,7 +101,7 @@ def test_the_same_report_is_the_same_page(cat_model: Model, made: report.Report)
 
 def test_text_from_anywhere_is_only_text() -> None:
     checkpoint = train(corpus_of(20 * (HOSTILE + "\n")), steps=3).checkpoint()
-    known = {**checkpoint.corpus, "name": HOSTILE}
+    known = dataclasses.replace(checkpoint.corpus, name=HOSTILE)
     model = Model(dataclasses.replace(checkpoint, corpus=known, versions={"x": HOSTILE}))
     source = render(report.make(model, HOSTILE, text=(HOSTILE, HOSTILE)))
     page = Page(source)
@@ -266,7 +266,7 @@ def test_the_corpus_is_found_by_name_and_digest(
     origin = find_origin(trained, checkpoint, "utf-8")
     assert origin is not None
     assert origin.same
-    begin = len(cat_text) - checkpoint.corpus["valid_characters"]
+    begin = len(cat_text) - checkpoint.corpus.valid_characters
     assert valid_text(origin, checkpoint, 50) == cat_text[begin : begin + 50]
     other = origin_of(tmp_path / "cats.txt", checkpoint, "utf-8")
     assert not other.same

@@ -155,10 +155,10 @@ def test_a_checkpoint_without_its_state_cannot_be_gone_on_with() -> None:
 def test_a_checkpoint_tells_of_the_text_and_the_versions() -> None:
     made = begin(corpus_of(TEXT))
     about = made.checkpoint()
-    assert about.corpus["train_characters"] == int(len(TEXT) * 0.9)
-    assert about.corpus["valid_characters"] == len(TEXT) - int(len(TEXT) * 0.9)
-    assert about.corpus["train_tokens"] == about.corpus["train_characters"]
-    assert made.bits_per_character == pytest.approx(1 / np.log(2))
+    assert about.corpus.train_characters == int(len(TEXT) * 0.9)
+    assert about.corpus.valid_characters == len(TEXT) - int(len(TEXT) * 0.9)
+    assert about.corpus.train_tokens == about.corpus.train_characters
+    assert made.about.bits_per_nat == pytest.approx(1 / np.log(2))
     assert about.versions["torch"] == torch.__version__
     assert begin(corpus_of(TEXT)).about == made.about
 

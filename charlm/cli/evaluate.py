@@ -99,7 +99,7 @@ def _learned(model: "Model", text: "Text", score: "Score") -> bool:
     from charlm.origin import origin_in
 
     known = model.checkpoint.corpus
-    sizes = known["train_characters"], known["train_characters"] + known["valid_characters"]
+    sizes = known.train_characters, known.characters
     return score.characters in sizes and origin_in(text, model.checkpoint).same
 
 

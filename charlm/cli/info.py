@@ -1,5 +1,6 @@
 """`charlm info`: what a checkpoint holds, without torch."""
 
+import dataclasses
 from typing import Any
 
 import click
@@ -32,7 +33,7 @@ def _record(loaded: Any) -> dict[str, Any]:
     return {
         "model": loaded.model.to_json() | {"parameters": loaded.model.parameters},
         "tokenizer": {"kind": loaded.tokenizer.kind, "size": loaded.tokenizer.size},
-        "corpus": dict(loaded.corpus),
+        "corpus": dataclasses.asdict(loaded.corpus),
         "training": loaded.training.to_json(),
         "trained": loaded.trained,
         "best": loaded.best,

@@ -36,7 +36,7 @@ def live_lines(
     room = width - 1
     columns = max((k for k in (2, 3) if room >= sum(map(sum, WIDTHS[:k]))), default=0)
     rows = _rows(run, progress, valid)
-    speed = f"{progress.tokens_per_second / run.about['tokens_per_character']:,.0f}"
+    speed = f"{progress.tokens_per_second / run.about.tokens_per_character:,.0f}"
     if columns:
         above = _in_columns(progress, speed, [row[:columns] for row in rows], room)
     else:
@@ -79,7 +79,7 @@ def _one_a_line(
 
 def _rows(run: "Run", progress: "Progress", valid: Sequence[float]) -> list[tuple[str, str, str]]:
     """The figures that LABELS name."""
-    bits = run.bits_per_character
+    bits = run.about.bits_per_nat
     best = None if progress.best_nats is None else progress.best_nats * bits
     return [
         (

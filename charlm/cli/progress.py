@@ -56,12 +56,12 @@ class View:
                 os.truncate(log, length_until(log, run.training.place["step"], past))
             self._log = open(log, "a" if resumed else "w", encoding="utf-8")  # noqa: SIM115
         self._pace = Pace(run.config.minutes is not None)
-        self._valid = [record["valid_nats"] * run.bits_per_character for record in past]
+        self._valid = [record["valid_nats"] * run.about.bits_per_nat for record in past]
         if self._quiet:
             return
         begins = _begins(run, options["init_from"], earlier)
         terminal.pairs([*_plan_lines(run, resumed), *begins, ("into", output)], sys.stderr)
-        if run.model.parameters > 20 * run.about["train_characters"]:
+        if run.model.parameters > 20 * run.about.train_characters:
             self.say(
                 "the text is small for this model: it will learn it by heart; a longer text or a "
                 "smaller --hidden-size helps"
@@ -89,7 +89,7 @@ class View:
             return
         drawn = progress.valid_nats is not None and self._pace.due()
         if progress.valid_nats is not None:
-            self._valid.append(progress.valid_nats * run.bits_per_character)
+            self._valid.append(progress.valid_nats * run.about.bits_per_nat)
         if drawn:
             with self._pace.timed():
                 self._sample = _sample(run)
@@ -122,7 +122,7 @@ class View:
         if best is not None:
             from charlm.scoring import FEW
 
-            figure = f", {best * run.bits_per_character:.4f} bits per character in validation"
+            figure = f", {best * run.about.bits_per_nat:.4f} bits per character in validation"
             unseen = run.corpus.valid.unseen / max(1, run.corpus.valid.events)
             if unseen > FEW:
                 figure += f"; {unseen:.1%} of its tokens the model never saw, and <UNK> spells none"
@@ -135,8 +135,8 @@ def _plan_lines(run: "Run", resumed: bool) -> list[tuple[str, str]]:
     return [
         (
             "text",
-            f"{about['name']}: {about['train_characters']:,} characters to train on, "
-            f"{about['valid_characters']:,} to validate on",
+            f"{about.name}: {about.train_characters:,} characters to train on, "
+            f"{about.valid_characters:,} to validate on",
         ),
         (
             "tokens",
@@ -145,7 +145,7 @@ def _plan_lines(run: "Run", resumed: bool) -> list[tuple[str, str]]:
         (
             "model",
             f"{model.layers} × {model.hidden_size} {model.cell.upper()}, {model.parameters:,} "
-            f"parameters ({model.parameters / about['train_characters']:.2g} a character)",
+            f"parameters ({model.parameters / about.train_characters:.2g} a character)",
         ),
         (
             "training",
@@ -175,7 +175,7 @@ def _short_lines(run: "Run") -> float:
     if run.model.per_line or newline == UNK:
         return 0.0
     lines = int((train.ids[:SURVEYED] == newline).sum())
-    mean = min(SURVEYED, train.events) / max(1, lines) / run.about["tokens_per_character"]
+    mean = min(SURVEYED, train.events) / max(1, lines) / run.about.tokens_per_character
     return mean - 1 if lines >= FEW_LINES and mean - 1 < SHORT_LINE else 0.0
 
 
@@ -219,18 +219,18 @@ def _record(run: "Run", progress: "Progress") -> dict[str, Any]:
         "clipped": progress.clipped,
         "learning_rate": progress.learning_rate,
     }
-    rate = progress.tokens_per_second / run.about["tokens_per_character"]
+    rate = progress.tokens_per_second / run.about.tokens_per_character
     return record | {"characters_per_second": rate}
 
 
 def _plain(run: "Run", progress: "Progress") -> str:
-    bits = run.bits_per_character
+    bits = run.about.bits_per_nat
     valid = ""
     if progress.valid_nats is not None and progress.best_nats is not None:
         valid = (
             f", validation {progress.valid_nats * bits:.4f} (best {progress.best_nats * bits:.4f})"
         )
-    rate = progress.tokens_per_second / run.about["tokens_per_character"]
+    rate = progress.tokens_per_second / run.about.tokens_per_character
     return (
         f"{progress.fraction:4.0%}  step {progress.step:,}, epoch {progress.epoch:.2f}: "
         f"{progress.train_nats * bits:.4f} bits per character{valid}, gradient norm "

@@ -232,8 +232,7 @@ class LiveBlock:
         from rich.text import Text
 
         drawn = Text("\n").join(
-            Text.assemble(*((on_one_line(text), style) for text, style in line))
-            for line in lines
+            Text.assemble(*((on_one_line(text), style) for text, style in line)) for line in lines
         )
         drawn.no_wrap, drawn.overflow = True, "ellipsis"
         if self._live is None:

@@ -96,7 +96,7 @@ def make(
     has_gates = model.checkpoint.model.cell in GATES_OF
     return Report(
         name=name,
-        corpus=model.checkpoint.corpus["name"],
+        corpus=model.checkpoint.corpus.name,
         summary=[
             (name.capitalize(), words)
             for name, words in summary(model.checkpoint)
@@ -157,7 +157,7 @@ def _evaluation(model: Model, origin: Origin | None, subject: str, reading: Read
         tokens = tokenize([pieces], model.tokenizer, model.per_line)
         engine = TorchEngine.of(model.checkpoint.model, model.checkpoint.weights)
         bits = evaluate(engine, tokens, STREAMS).bits_per_character
-        known = model.checkpoint.corpus["valid_characters"]
+        known = model.checkpoint.corpus.valid_characters
         part = f"the first {text.characters:,} characters of " if text.characters < known else ""
         of = f"{part}the validation text ({known:,} characters)"
     else:

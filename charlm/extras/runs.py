@@ -4,7 +4,6 @@ Knows files and numbers; knows nothing about how they are drawn.
 """
 
 import dataclasses
-import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,11 +31,7 @@ class Run:
     @classmethod
     def of(cls, checkpoint: Checkpoint, name: str) -> "Run":
         """The history that a checkpoint keeps."""
-        return cls(
-            name,
-            checkpoint.history,
-            checkpoint.corpus["tokens_per_character"] / math.log(2),
-        )
+        return cls(name, checkpoint.history, checkpoint.corpus.bits_per_nat)
 
     def points(self, field: str, over: str = "step", scale: float = 1.0) -> Points:
         """(step or seconds, value × scale) of every record that has the field.
