@@ -12,6 +12,7 @@ from charlm import scoring
 from charlm.beam import Found, beam_search
 from charlm.checkpoint import Checkpoint
 from charlm.checkpoint import load as load_checkpoint
+from charlm.config import check_limits
 from charlm.corpus import tokenize
 from charlm.errors import OptionError, TextError, VocabularyError
 from charlm.inference import Engine, Ids, NumpyEngine
@@ -121,8 +122,7 @@ class Model:
         device: str = "auto",
     ) -> Iterator[Ids]:
         """The next token of each of `len(seeds)` texts, as they are written; <EOS> ends a text."""
-        if length < 0:
-            raise OptionError(f"--length: {length} cannot be used; give 0 or more")
+        check_limits("--length", length, minimum=0)
         if not seeds:
             raise OptionError("stream: give a seed for each text")
         forbidden = never_written(self.tokenizer, self.per_line, allow_unk)
@@ -227,8 +227,7 @@ class Model:
         >>> len(model.next_tokens("The ", count=3))
         3
         """
-        if count < 1:
-            raise OptionError(f"next_tokens: count={count} cannot be used; give 1 or more")
+        check_limits("count", count, minimum=1)
         self.check_lines([given, text])
         return scoring.next_tokens(self.engine, self.tokenizer, text, count, given=given)
 
@@ -252,21 +251,17 @@ class Model:
         >>> score.characters, score.unseen_tokens
         (162, 0)
         """
-        if streams < 1:
-            raise OptionError(f"--streams: {streams} cannot be used; give 1 or more")
+        check_limits("--streams", streams, minimum=1)
         if self.per_line and streams > 1 and not adapt:
             raise OptionError(
                 f"--streams {streams}: a per-line model reads many lines side by side as it is; "
                 "leave it out"
             )
         text = text_of(text) if isinstance(text, str) else text
-        documents = [document.chunks() for document in text.documents]
-        if self.per_line:
-            documents = [text.filled_lines()]
         engine = (
             self._adapting(streams, device) if adapt else self.engine_for(text.characters, device)
         )
-        tokens = tokenize(documents, self.tokenizer, self.per_line)
+        tokens = tokenize(text.to_read(self.per_line), self.tokenizer, self.per_line)
         score = scoring.evaluate(engine, tokens, streams, watch)
         if not score.tokens:
             raise TextError(f"{text.name} is empty lines or spaces: it has nothing to predict")
@@ -284,6 +279,5 @@ class Model:
 def _seed(seed: int | None) -> list[int]:
     if seed is None:
         return [int.from_bytes(os.urandom(4), "little"), 0]
-    if seed < 0:
-        raise OptionError(f"--seed: {seed} cannot be used; give 0 or more")
+    check_limits("--seed", seed, minimum=0)
     return [seed, 0]

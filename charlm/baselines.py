@@ -8,6 +8,7 @@ import lzma
 import math
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from charlm.text import Text
@@ -18,7 +19,10 @@ def baselines(text: Text, per_line: bool) -> dict[str, float]:
 
     Per line of what a per-line model reads: the lines that are not empty, each with its end.
     """
-    read = text.filled_lines if per_line else text.chunks
+
+    def read() -> Iterator[str]:
+        return chain.from_iterable(text.to_read(per_line))
+
     counts: Counter[str] = Counter()
     for chunk in read():
         counts.update(chunk)

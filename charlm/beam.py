@@ -8,10 +8,12 @@ from collections.abc import Collection
 
 import numpy as np
 
-from charlm.errors import OptionError
+from charlm.config import check_limits
 from charlm.inference import Array, Engine, Exact, Ids, State, ln_softmax
 from charlm.sampling import read_prompt
 from charlm.tokenizers import EOS
+
+GREATEST_PENALTY = 10  # from here on the longest text is the best anyway
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +50,9 @@ def beam_search(
     extension, then the smaller token, goes first. All unfinished sequences run in one batch.
     Raises OptionError for a width, length or penalty that cannot be used.
     """
-    if length < 0:
-        raise OptionError(f"--length: {length} cannot be used; give 0 or more")
-    if width < 1:
-        raise OptionError(f"--beam: {width} cannot be used; give 1 or more")
-    if not 0 <= length_penalty < float("inf"):
-        raise OptionError(f"--length-penalty: {length_penalty:g} cannot be used; give 0 or more")
+    check_limits("--length", length, minimum=0)
+    check_limits("--beam", width, minimum=1)
+    check_limits("--length-penalty", length_penalty, minimum=0, maximum=GREATEST_PENALTY)
     logits, state = read_prompt(engine, prompt, 1)
     never = np.array(sorted(forbidden), np.intp)
     ended: list[Found] = []

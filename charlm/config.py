@@ -81,23 +81,32 @@ def check_value(field: dataclasses.Field[Any], value: Any) -> None:
     if choices and value not in choices and value is not None:
         raise OptionError(f"{name}: {value!r} is not one of {', '.join(choices)}")
     if isinstance(value, int | float) and not isinstance(value, bool):
-        check_limits(name, value, field.metadata["limits"])
+        check_limits(name, value, **field.metadata["limits"])
 
 
-def check_limits(name: str, value: float, limits: Mapping[str, float]) -> None:
+def check_limits(name: str, value: float, **limits: float) -> None:
     """Raises OptionError, which says the name, unless the value is finite and within the limits."""
-    tests = {
-        "minimum": ("at least", value >= limits.get("minimum", value)),
-        "above": ("above", value > limits.get("above", -math.inf)),
-        "maximum": ("at most", value <= limits.get("maximum", value)),
-        "below": ("below", value < limits.get("below", math.inf)),
+    within = {
+        "minimum": value >= limits.get("minimum", value),
+        "above": value > limits.get("above", -math.inf),
+        "maximum": value <= limits.get("maximum", value),
+        "below": value < limits.get("below", math.inf),
     }
-    wanted = [f"{tests[limit][0]} {_number(bound)}" for limit, bound in limits.items()]
-    if not limits.keys() & {"maximum", "below"}:
-        wanted.append("finite")
-    if not math.isfinite(value) or not all(tests[limit][1] for limit in limits):
-        must = " and ".join(wanted)
+    if not math.isfinite(value) or not all(within[limit] for limit in limits):
+        must = in_words(limits)
+        if isinstance(value, float) and not limits.keys() & {"maximum", "below"}:
+            must += " and finite"
         raise OptionError(f"{name}: {_number(value)} cannot be used; it must be {must}")
+
+
+def in_words(limits: Mapping[str, float]) -> str:
+    """What a value must be.
+
+    >>> in_words({"above": 0, "maximum": 4096})
+    'above 0 and at most 4,096'
+    """
+    words = {"minimum": "at least", "above": "above", "maximum": "at most", "below": "below"}
+    return " and ".join(f"{words[limit]} {_number(bound)}" for limit, bound in limits.items())
 
 
 def _number(value: float) -> str:

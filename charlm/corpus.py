@@ -8,8 +8,9 @@ import dataclasses
 import mmap
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -26,6 +27,7 @@ GROWING = ("characters", "words")  # kinds of tokens that new ones can join
 VALID_EVERY = 10  # per line: lines 10, 20, 30, … are the validation's
 
 Ids = npt.NDArray[np.integer[Any]]
+Part = Callable[[], Iterable[Iterable[str]]]  # its documents in pieces, anew at each call
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,8 @@ class Tokens:
         """
         counts = np.ones(size)
         for _, block in blocks_of(self.ids[1:]):
-            counts += np.bincount(block[:: len(block) // COUNTED or 1], minlength=size)
+            every = len(block) // COUNTED or 1
+            counts += every * np.bincount(block[::every], minlength=size)
         shares: npt.NDArray[np.float64] = counts / counts.sum()
         return shares
 
@@ -106,20 +109,21 @@ def tokenize(documents: Iterable[Iterable[str]], tokenizer: Tokenizer, per_line:
     """Encodes documents, each an iterable of pieces of text, into one file of tokens.
 
     Per line, each line's end becomes <EOS> (lines are non-empty and end in a newline, as
-    `lines_where` gives them). Else <EOS> stands between documents, and a single one has no end.
+    `lines_where` gives them). Else <EOS> stands between documents, and a single one has no end;
+    one without tokens, as white space is to words, is none.
     """
     if per_line and tokenizer.newline == UNK:
         raise OptionError("--vocab-size and --min-count leave no token for the line's end")
     dtype = np.min_scalar_type(tokenizer.size - 1)
     characters = size = 0
     with _no_room_said(), tempfile.TemporaryFile() as file:
-        first = True
         for document in documents:
-            if first or not per_line:
-                file.write(np.array([EOS], dtype).tobytes())
-            first = False
+            begun = per_line and file.tell() > 0
             for chunk in document:
                 ids = tokenizer.encode(chunk)
+                if len(ids) and not begun:
+                    file.write(np.array([EOS], dtype).tobytes())
+                    begun = True
                 if per_line:
                     ids[ids == tokenizer.newline] = EOS
                 file.write(ids.data)
@@ -184,29 +188,20 @@ def build_corpus(
     return Corpus(text.name, tokenizer, parts[0], parts[1], len(text.documents))
 
 
-def _split(text: Text, valid: Text | None, fraction: float, per_line: bool) -> Any:
-    """Two functions that give the training and the validation documents, from the beginning."""
-    if per_line:
-        whole, held = text, valid
-        if held is not None:
-            return lambda: [whole.filled_lines()], lambda: [held.filled_lines()]
-        return (
-            lambda: [
-                lines_where(text.line_chunks(), lambda line: line % VALID_EVERY < VALID_EVERY - 1)
-            ],
-            lambda: [
-                lines_where(text.line_chunks(), lambda line: line % VALID_EVERY == VALID_EVERY - 1)
-            ],
-        )
+def lines_of(text: Text, held: bool) -> Iterator[str]:
+    """In pieces, every tenth line, which validates, or all the others."""
+    last = VALID_EVERY - 1
+    return lines_where(text.line_chunks(), lambda line: (line % VALID_EVERY == last) == held)
+
+
+def _split(text: Text, valid: Text | None, fraction: float, per_line: bool) -> tuple[Part, Part]:
+    """The training's and the validation's."""
     if valid is not None:
-        return lambda: _between(text, 0, text.characters), lambda: _between(
-            valid, 0, valid.characters
-        )
+        return partial(text.to_read, per_line), partial(valid.to_read, per_line)
+    if per_line:
+        return lambda: [lines_of(text, held=False)], lambda: [lines_of(text, held=True)]
     boundary = int(text.characters * (1 - fraction))
-    return (
-        lambda: _between(text, 0, boundary),
-        lambda: _between(text, boundary, text.characters),
-    )
+    return partial(_between, text, 0, boundary), partial(_between, text, boundary, text.characters)
 
 
 def _between(text: Text, start: int, stop: int) -> Iterator[Iterable[str]]:

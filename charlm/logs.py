@@ -35,10 +35,11 @@ def length_until(path: str, step: int, history: Iterable[Mapping[str, Any]]) -> 
     """How many bytes of a log its records up to a step take; what a crash left half is no record.
 
     history: the run's validations up to the step, as its checkpoint has them. Raises TextError
-    where the file is not a log, or tells of a validation that the run did not make.
+    where the file is not a log, tells of a validation that the run did not make or, where records
+    beyond the step would be lost, does not tell of the last one that it made.
     """
     made = {record["step"]: record["valid_nats"] for record in history}
-    length = 0
+    length, told = 0, None  # told: the last step of which the log has the validation
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             text, where = line.decode("utf-8", "replace"), f"{path}: line {number}"
@@ -47,6 +48,11 @@ def length_until(path: str, step: int, history: Iterable[Mapping[str, Any]]) -> 
             if text.strip():
                 record = _record(text, where, ["step"], ADVICE)
                 at, valid = record["step"], record.get("valid_nats")
+                if at > step and (not length or told != max(made, default=None)):
+                    raise TextError(
+                        f"{where} is of another run, as this one goes on from step {step:,} and "
+                        "the log does not tell how it came there; give another --log"
+                    )
                 if at > step or (valid is not None and at == step and at not in made):
                     break
                 if valid not in (None, made.get(at)):
@@ -54,6 +60,7 @@ def length_until(path: str, step: int, history: Iterable[Mapping[str, Any]]) -> 
                         f"{where} is of another run, as this one made no such validation at step "
                         f"{at:,}; give another --log"
                     )
+                told = told if valid is None else at
             length += len(line)
     return length
 

@@ -54,10 +54,12 @@ class Novelty:
         wanted = list(dict.fromkeys(texts))
         lines = _Lines(wanted)
         spans = _Spans(texts, [] if per_line else wanted)
-        for piece in corpus.line_chunks() if per_line else corpus.chunks():
-            spans.read(piece)
-            if per_line:
-                lines.read(piece)
+        for document in corpus.to_read(per_line):
+            for piece in document:
+                spans.read(piece)
+                if per_line:
+                    lines.read(piece)
+            spans.end()
         known = frozenset({*spans.known, *lines.known, *({""} & set(wanted))})
         of_lines = len(texts) if per_line else 0
         return cls(
@@ -204,6 +206,10 @@ class _Spans:
         if deepest:
             self._lengthen(window, *deepest)
         self._unfinished = self._copied_end(window)
+
+    def end(self) -> None:
+        """A file of the corpus ends; no span goes on into the next."""
+        self._unfinished = ""
 
     def _numbers(self, window: str) -> Iterator[Numbers]:
         """Of the window's spans of 1, 2, 4, … characters, as long as the texts have any of them."""

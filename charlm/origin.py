@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlm.checkpoint import Checkpoint
-from charlm.corpus import VALID_EVERY, build_corpus, tokenize
+from charlm.corpus import build_corpus, lines_of, tokenize
 from charlm.errors import CharlmError
-from charlm.text import Text, lines_where, open_text
+from charlm.text import Text, open_text
 
 LARGEST = 20_000_000  # characters of a corpus that is looked for; a larger one is to be named
 
@@ -42,8 +42,7 @@ def origin_in(text: Text, checkpoint: Checkpoint) -> Origin:
     """Whether this text is the corpus."""
     known, per_line = checkpoint.corpus, checkpoint.model.per_line
     digest, held = known.digest, known.valid_characters
-    documents = [text.filled_lines()] if per_line else [one.chunks() for one in text.documents]
-    trained = [tokenize(documents, checkpoint.tokenizer, per_line).checksum]
+    trained = [tokenize(text.to_read(per_line), checkpoint.tokenizer, per_line).checksum]
     if held < text.characters:
         corpus = build_corpus(
             text,
@@ -87,27 +86,27 @@ def _places(checkpoint_path: Path, name: str) -> Iterator[Path]:
             yield folder / name
 
 
-def valid_text(origin: Origin, checkpoint: Checkpoint, characters: int) -> str:
-    """The beginning of the part that a training holds back, as `first_of` cuts it.
+def valid_text(origin: Origin, checkpoint: Checkpoint, characters: int) -> list[str]:
+    """The beginning of the part that a training holds back, of several files one text for each.
 
-    Empty where it is nothing or, per line, where its first line is longer than so many characters.
+    Of so many characters at most, as `first_of` cuts it; per line one text. Empty where nothing is
+    held back or, per line, where its first line is longer.
     """
     if origin.same and not origin.validated:
-        return ""
+        return []
     if checkpoint.model.per_line:
-        held = lines_where(
-            origin.text.line_chunks(), lambda line: line % VALID_EVERY == VALID_EVERY - 1
-        )
-        return first_of(held, characters, per_line=True)
+        text = first_of(lines_of(origin.text, held=True), characters, per_line=True)
+        return [text] if text else []
     share = checkpoint.corpus.valid_characters / max(1, checkpoint.corpus.characters)
     begin = origin.text.characters - round(share * origin.text.characters)
-    pieces, at = [], 0
+    texts, at = list[str](), 0
     for document in origin.text.documents:
         start = max(0, begin - at)
-        if start < document.characters:
-            pieces.append(first_of(document.chunks(start), characters))
+        if start < document.characters and characters:
+            texts.append(first_of(document.chunks(start), characters))
+            characters -= len(texts[-1])
         at += document.characters
-    return "".join(pieces)[:characters]
+    return texts
 
 
 def first_of(pieces: Iterable[str], characters: int, per_line: bool = False) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
-from charlm.errors import OptionError
+from charlm.config import check_limits
 from charlm.inference import Array, Choice, Engine, Exact, Ids, State, finite
 from charlm.tokenizers import EOS, UNK, Tokenizer
 
@@ -40,13 +40,12 @@ class Sampler:
     forbidden: Collection[int] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < float("inf"):
-            raise OptionError(f"--temperature: {self.temperature:g} cannot be used; give 0 or more")
-        if self.top_k is not None and self.top_k < 1:
-            raise OptionError(f"--top-k: {self.top_k} cannot be used; give 1 or more")
+        check_limits("--temperature", self.temperature, minimum=0)
+        if self.top_k is not None:
+            check_limits("--top-k", self.top_k, minimum=1)
         for name, share in (("--top-p", self.top_p), ("--min-p", self.min_p)):
-            if share is not None and not 0 < share <= 1:
-                raise OptionError(f"{name}: {share:g} cannot be used; give more than 0, at most 1")
+            if share is not None:
+                check_limits(name, share, above=0, maximum=1)
 
     def __call__(self, logits: Array, uniforms: Exact) -> Ids:
         """Tokens (batch,); raises OverflowingError where the logits are not finite."""

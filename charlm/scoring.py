@@ -199,9 +199,9 @@ NatsAndTargets = Iterator[tuple[Array, Ids]]
 
 def _file_nats(engine: Engine, ids: Ids, streams: int) -> NatsAndTargets:
     """One file after the other, without their ends, for which no character stands."""
-    begins = places_of(EOS, ids[:-1])
-    for a, b in itertools.pairwise([*(begins if len(begins) else [0]), len(ids)]):
-        yield from _stream_nats(engine, ids[a:b], streams)
+    begins = places_of(EOS, ids).tolist() or [0]
+    for begin, end in itertools.pairwise([*begins, len(ids)]):
+        yield from _stream_nats(engine, ids[begin:end], streams)
 
 
 def _line_nats(engine: Engine, ids: Ids) -> NatsAndTargets:

@@ -117,9 +117,11 @@ class Text:
             if not piece.endswith("\n"):
                 yield "\n"
 
-    def filled_lines(self) -> Iterator[str]:
-        """In pieces, the lines that are not empty, each with its end: what is read by line."""
-        return lines_where(self.line_chunks(), lambda _: True)
+    def to_read(self, per_line: bool) -> list[Iterator[str]]:
+        """What a model reads: each document or, per line, all lines that are not empty as one."""
+        if per_line:
+            return [lines_where(self.line_chunks(), lambda _: True)]
+        return [document.chunks() for document in self.documents]
 
 
 def open_text(paths: Sequence[str | os.PathLike[str]], encoding: str = "utf-8") -> Text:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from charlm.bulk import TorchEngine
-from charlm.corpus import Tokens
+from charlm.corpus import Tokens, places_of
 from charlm.errors import OverflowingError
 from charlm.inference import Array, Ids, State
 from charlm.model import LanguageModel
@@ -64,6 +64,6 @@ def _beginning(tokens: Tokens) -> Tokens:
         return tokens
     last = MOST_EVENTS
     if tokens.per_line:  # whole lines, at least one
-        ends = np.flatnonzero(tokens.ids == EOS)
+        ends = places_of(EOS, tokens.ids)
         last = int(ends[max(1, np.searchsorted(ends, last, side="right") - 1)])
     return Tokens(tokens.ids[: last + 1], 0, 0, tokens.per_line)

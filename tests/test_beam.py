@@ -160,7 +160,7 @@ def test_no_length_gives_the_empty_sequence() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"width": 0}, "--beam: 0 cannot be used; give 1 or more"),
+        ({"width": 0}, "--beam: 0 cannot be used; it must be at least 1"),
         ({"width": 2, "length_penalty": -1.0}, "--length-penalty: -1 cannot be used"),
         ({"width": 2, "length_penalty": float("nan")}, "--length-penalty: nan cannot be used"),
     ],

@@ -129,6 +129,26 @@ def test_frequencies_of_a_long_text_are_of_a_sample_of_all_of_it(
         assert (frequencies > 0).all()
 
 
+def test_frequencies_count_a_short_last_block_no_more_than_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = np.repeat([EOS, 2, 3], [1, 4000, 500]).astype(np.uint8)
+    monkeypatch.setattr(corpora, "COUNTED", 100)
+    monkeypatch.setattr(corpora, "BLOCK", 4000)
+    frequencies = Tokens(ids, 4500, 4500, per_line=False).frequencies(4)
+    assert frequencies[2:] == pytest.approx([4000 / 4500, 500 / 4500], abs=0.01)
+
+
+def test_a_document_without_tokens_is_none() -> None:
+    tokenizer = train_tokenizer("words", ["the cat sat"])
+    parts = [["the cat"], ["   "], ["sat"], [""]]
+    expected = tokenize([parts[0], parts[2]], tokenizer, per_line=False).ids
+    for order in ([0, 1, 2, 3], [1, 0, 2], [3, 0, 1, 1, 2]):
+        found = tokenize([parts[k] for k in order], tokenizer, per_line=False)
+        assert found.ids.tolist() == expected.tolist()
+    assert not tokenize([parts[1]], tokenizer, per_line=False).events
+
+
 def test_lines_need_a_token_that_ends_them() -> None:
     tokenizer = train_tokenizer("characters", ["ab"])
     with pytest.raises(OptionError, match="line's end"):

@@ -21,11 +21,8 @@ PIECES = st.lists(st.text("ab", max_size=40) | st.text("ab\n😀", max_size=12),
 class Pieces:
     pieces: list[str]
 
-    def chunks(self) -> Iterator[str]:
-        yield from self.pieces
-
-    def line_chunks(self) -> Iterator[str]:
-        yield from [*self.pieces, "\n"]
+    def to_read(self, per_line: bool) -> list[Iterator[str]]:
+        return [iter([*self.pieces, "\n"] if per_line else self.pieces)]
 
 
 def cut(pieces: list[str]) -> Text:
@@ -93,14 +90,18 @@ def test_whatever_the_slots_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> No
     assert Novelty.of(texts, text_of(corpus), True) == naive(texts, corpus, True)
 
 
-def test_a_span_may_cross_pieces_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_span_may_cross_pieces_but_not_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sources, "BLOCK", 3)
     monkeypatch.setattr(text, "CHUNK", 5)
     (tmp_path / "1.txt").write_text("It was a dark and stor", "utf-8")
     (tmp_path / "2.txt").write_text("my night; naïve 😀\n", "utf-8")
     corpus = open_text([tmp_path])
     found = Novelty.of(["It was a stormy night; naïve 😀"], corpus, per_line=False)
-    assert found.longest == " stormy night; naïve 😀"
+    assert found.longest == "my night; naïve 😀"
+    assert Novelty.of(["stormy"], corpus, per_line=False).known == frozenset()
+    assert Novelty.of(["dark and stor"], corpus, per_line=False).known == {"dark and stor"}
     found = Novelty.of(["stor", "stormy night"], corpus, per_line=True)
     assert found.longest == "my night"
     assert found.known == frozenset()

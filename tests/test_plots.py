@@ -1,5 +1,6 @@
 """Pictures: every kind is drawn, labelled, named, and the same every time."""
 
+import dataclasses
 import doctest
 import json
 import re
@@ -8,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import random_checkpoint
 
 from charlm.api import Model
 from charlm.errors import OptionError, TextError
 from charlm.extras import charts, runs, temperatures
 from charlm.extras.runs import Run, read_run
-from charlm.extras.temperatures import entropies, samples_at, write_at
+from charlm.extras.temperatures import entropies, samples_at, write
 from charlm.gradients import Flow
 from charlm.probing import Accuracy
 from charlm.text import text_of
+from charlm.tokenizers import EOS
 
 pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
 from charlm.extras import plots
@@ -125,13 +128,14 @@ def test_rate_gradient_and_perplexity(log: Path) -> None:
 
 
 def test_samples_and_their_novelty(cat_model: Model, cat_text: str) -> None:
-    written = write_at(cat_model, [0.5, 1.0, 1.5], 2, 60, 1, text_of(cat_text))
+    corpus = text_of(cat_text)
+    written = [write(cat_model, heat, 1, 2, 120, corpus) for heat in (0.5, 1.0, 1.5)]
     assert written[0].entropy < written[1].entropy < written[2].entropy
     figure = plots.samples(["cats"], [written])
     assert names_in(figure) == ["cats", "spans of 8", "spans of 16", "spans of 32"]
     entropy, novelty = figure.axes
     assert entropy.get_xlim() == novelty.get_xlim()
-    alone = plots.samples(["cats"], [write_at(cat_model, [1.0], 1, 20, 1)])
+    alone = plots.samples(["cats"], [[write(cat_model, 1.0, 1, 1, 20)]])
     assert labels_of(alone) == [("temperature", "entropy, bits per character")]
 
 
@@ -145,6 +149,19 @@ def test_of_lines_the_share_that_is_new_is_drawn(
     assert "lines" in names_in(figure)
     shares = [one.novelty.new_lines for one in written if one.novelty]
     assert any(list(line.get_ydata()) == shares for line in figure.axes[1].lines)
+
+
+def test_of_short_files_enough_are_written() -> None:
+    checkpoint = random_checkpoint(seed=1)
+    bias = checkpoint.weights["output.bias"].copy()
+    bias[EOS] = 3.0
+    weights = {**checkpoint.weights, "output.bias": bias}
+    model = Model(dataclasses.replace(checkpoint, weights=weights))
+    written = write(model, 1.0, 1, 1, 200)
+    assert len(written.texts) > 5
+    assert sum(map(len, written.texts)) + len(written.texts) - 1 in (199, 200)
+    assert written.texts[0] == model.sample(length=200, seed=1)
+    assert len(set(written.texts)) > 5
 
 
 def test_of_one_long_text_there_are_no_lines(

@@ -19,6 +19,7 @@ import charlm as package
 from charlm.api import Model
 from charlm.checkpoint import save
 from charlm.config import CELLS
+from charlm.corpus import build_corpus
 from charlm.errors import OptionError
 from charlm.extras import reading, report
 from charlm.extras.contexts import REACH, contexts
@@ -27,7 +28,7 @@ from charlm.gradients import context, network
 from charlm.inspection.activations import Cell, trace
 from charlm.inspection.gates import GATES_OF
 from charlm.origin import find_origin, first_of, origin_of, valid_text
-from charlm.text import text_of
+from charlm.text import open_text, text_of
 
 pytest.importorskip("jinja2", reason="pip install '.[report]'")
 from charlm.extras.page import _temperatures, render
@@ -267,7 +268,7 @@ def test_the_corpus_is_found_by_name_and_digest(
     assert origin is not None
     assert origin.same
     begin = len(cat_text) - checkpoint.corpus.valid_characters
-    assert valid_text(origin, checkpoint, 50) == cat_text[begin : begin + 50]
+    assert valid_text(origin, checkpoint, 50) == [cat_text[begin : begin + 50]]
     other = origin_of(tmp_path / "cats.txt", checkpoint, "utf-8")
     assert not other.same
     assert "not the text" in other.what
@@ -279,13 +280,34 @@ def test_the_validation_text_of_lines_is_every_tenth(
     (tmp_path / "names.txt").write_text("\n".join(names))
     origin = origin_of(tmp_path / "names.txt", name_model.checkpoint, "utf-8")
     assert origin.same
-    assert valid_text(origin, name_model.checkpoint, 10**6).split() == names[9::10]
+    assert "".join(valid_text(origin, name_model.checkpoint, 10**6)).split() == names[9::10]
     made = report.make(name_model, "names", origin)
     assert made.source == "the start of the validation text of names.txt"
     assert made.compared == "names.txt, the corpus it was trained on"
     score = name_model.evaluate("\n".join(names[9::10]))
     assert made.evaluation.rows["this model"] == pytest.approx(score.bits_per_character, rel=1e-4)
     assert all(written.novelty for written in made.written)
+
+
+def test_the_validation_text_of_a_folder_is_measured_file_by_file(tmp_path: Path) -> None:
+    for k in range(8):
+        (tmp_path / f"{k}.txt").write_text("The cat sat.\nThe cats sat.\n" * (3 + k))
+    corpus = build_corpus(open_text([tmp_path]), valid_fraction=0.4)
+    model = Model(train(corpus, steps=20, batch_size=4, bptt=16).checkpoint())
+    origin = origin_of(tmp_path, model.checkpoint, "utf-8")
+    assert origin.same
+    assert origin.validated
+    parts = valid_text(origin, model.checkpoint, 10**6)
+    assert len(parts) == 3
+    (tmp_path / "held").mkdir()
+    for k, part in enumerate(parts):
+        (tmp_path / "held" / f"{k}").write_text(part)
+    made = report.make(model, "cats", origin)
+    score = model.evaluate(open_text([tmp_path / "held"]))
+    assert made.evaluation.rows["this model"] == pytest.approx(score.bits_per_character, rel=1e-5)
+    assert made.source.endswith(", read as one text")
+    few = len(parts[0]) + 10
+    assert valid_text(origin, model.checkpoint, few) == [parts[0], parts[1][:10]]
 
 
 def test_lines_are_cut_where_they_end() -> None:
@@ -309,7 +331,7 @@ def test_no_line_that_is_read_has_an_end_that_it_has_not(
     (tmp_path / "names.txt").write_text("\n".join(names))
     origin = origin_of(tmp_path / "names.txt", name_model.checkpoint, "utf-8")
     for characters in range(20, 30):
-        lines = valid_text(origin, name_model.checkpoint, characters).split("\n")
+        lines = "".join(valid_text(origin, name_model.checkpoint, characters)).split("\n")
         assert lines[:-1] == names[9::10][: len(lines) - 1]
         assert lines[-1] == ""
         made = report.make(name_model, "names", characters=characters)
@@ -317,7 +339,7 @@ def test_no_line_that_is_read_has_an_end_that_it_has_not(
         whole = report.make(name_model, "names", characters=characters + 200).reading.passage.text
         assert whole.startswith(made.reading.passage.text)
     long = dataclasses.replace(origin, text=text_of("A" * 30))
-    assert valid_text(dataclasses.replace(long, same=False), name_model.checkpoint, 20) == ""
+    assert valid_text(dataclasses.replace(long, same=False), name_model.checkpoint, 20) == []
 
 
 @pytest.mark.parametrize("per_line", [False, True])
@@ -330,7 +352,7 @@ def test_a_corpus_without_a_part_to_validate_on_is_known(
     model = Model(train(corpus_of(cat_text, valid=valid, per_line=per_line), steps=2).checkpoint())
     origin = origin_of(path, model.checkpoint, "utf-8")
     assert origin.same
-    assert valid_text(origin, model.checkpoint, 50) == ""
+    assert valid_text(origin, model.checkpoint, 50) == []
     made = report.make(model, "cats", origin, characters=200)
     assert made.compared == "cats.txt, the corpus it was trained on"
     assert "cats.txt has no part that it was validated on" in made.source

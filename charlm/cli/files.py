@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 SUFFIXES = {".csv", ".htm", ".html", ".json", ".jsonl", ".log", ".md", ".text", ".tsv", ".txt"}
 
 
-def text_argument(given: str, encoding: str) -> "Text":
-    """What TEXT is: a file's text, standard input's for -, or else itself. Tells its notices."""
+def text_argument(given: str, encoding: str, per_line: bool = False) -> "Text":
+    """What TEXT is: a file's text, standard input's for -, or else itself. Tells its notices.
+
+    Raises TextError for a folder of several files, unless they are read line by line.
+    """
     from charlm.text import open_text, text_of
 
     if not given:
@@ -32,6 +35,8 @@ def text_argument(given: str, encoding: str) -> "Text":
         text = text_of(given, "the text given")
         if looks_like_a_file(given):
             terminal.notice(f"no file is called {given}; this is read as the text itself")
+    if len(text.documents) > 1 and not per_line:
+        raise TextError(f"{given} holds {len(text.documents):,} files; give one of them")
     for remark in text.notices:
         terminal.notice(remark)
     return text

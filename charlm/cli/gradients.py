@@ -53,7 +53,7 @@ BINS = 12
 )
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 2**32 - 1),
     default=1,
     metavar="N",
     help="Seed of their weights.  [default: 1]",

@@ -109,7 +109,8 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
     from charlm.inspection.passage import Passage
 
     model = load(checkpoint)
-    whole = "".join(text_argument(text, options["encoding"]).chunks())
+    found = text_argument(text, options["encoding"], model.per_line)
+    [whole] = map("".join, found.to_read(model.per_line))
     model.encode(whole, on_unknown=options["on_unknown"])
     passage = Passage.of(model.tokenizer, whole, model.per_line)
     getattr(importlib.import_module(VIEWS[view]), view)(model, passage, options)

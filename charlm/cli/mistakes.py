@@ -8,6 +8,8 @@ from difflib import get_close_matches
 
 import click
 
+from charlm import config
+
 MOST = 3  # options that begin alike and are named
 # Names of char-rnn, torch-rnn, nanoGPT and PyTorch's examples, and what they are here
 ELSEWHERE = {
@@ -54,18 +56,18 @@ def in_words(error: click.UsageError) -> str:
         kind, flag = error.param.type, max(error.param.opts, key=len)
         value, outside, _ = error.message.partition(" is not in the range ")
         if outside and isinstance(kind, click.IntRange | click.FloatRange):
-            return f"{flag}: {value} cannot be used; it must be {_limits(kind)}"
+            return f"{flag}: {value} cannot be used; it must be {config.in_words(_limits(kind))}"
         if not isinstance(error, click.MissingParameter):
             said = f"{flag}: {error.message.rstrip('.').removesuffix(' range')}"
     return f"{said}{_but(error)}; {path} --help shows how"
 
 
-def _limits(kind: click.IntRange | click.FloatRange) -> str:
-    limits = [
-        (kind.min, "above" if kind.min_open else "at least"),
-        (kind.max, "below" if kind.max_open else "at most"),
-    ]
-    return " and ".join(f"{words} {bound:g}" for bound, words in limits if bound is not None)
+def _limits(kind: click.IntRange | click.FloatRange) -> dict[str, float]:
+    limits = {
+        "above" if kind.min_open else "minimum": kind.min,
+        "below" if kind.max_open else "maximum": kind.max,
+    }
+    return {limit: bound for limit, bound in limits.items() if bound is not None}
 
 
 def _but(error: click.UsageError) -> str:

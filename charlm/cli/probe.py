@@ -93,7 +93,11 @@ def pairs_of(options: Options) -> list["Pair"]:
     for remark in text.notices:
         if not remark.endswith(KEPT_CR):  # it is not: no pair ends in one
             terminal.notice(remark)
-    return read_pairs("".join(text.chunks()).split("\n"), text.documents[0].name)
+    return [
+        pair
+        for document in text.documents
+        for pair in read_pairs("".join(document.chunks()).split("\n"), document.name)
+    ]
 
 
 def _measured(

@@ -100,8 +100,9 @@ def _subject(model: "Model", text: str, options: dict[str, Any]) -> tuple[str, s
     from charlm.cli.files import text_argument
     from charlm.origin import first_of
 
-    found = text_argument(text, options["encoding"])
-    whole = first_of(found.chunks(), options["characters"], model.per_line)
+    found = text_argument(text, options["encoding"], model.per_line)
+    pieces = found.line_chunks() if model.per_line else found.chunks()
+    whole = first_of(pieces, options["characters"], model.per_line)
     if found.characters > len(whole) and not whole.strip("\n"):
         raise TextError(
             f"the first line of {found.name} is longer than --characters {options['characters']}, "

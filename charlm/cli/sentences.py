@@ -40,7 +40,7 @@ def lines_of_file(options: dict[str, Any]) -> Iterator[Sentence]:
     text = open_text([options["path"]], options["encoding"])
     for remark in text.notices:
         terminal.notice(remark)
-    return _lines_of(text)
+    return _lines_of(text, options["sort"])
 
 
 def blocks_of(lines: Iterator[Sentence]) -> Iterator[list[Sentence]]:
@@ -57,9 +57,10 @@ def blocks_of(lines: Iterator[Sentence]) -> Iterator[list[Sentence]]:
         yield block
 
 
-def _lines_of(text: "Text") -> Iterator[Sentence]:
+def _lines_of(text: "Text", held: bool) -> Iterator[Sentence]:
+    """held: nothing is written before the last line is scored."""
     done = 0
-    with terminal.Waiting(f"scoring {text.name}") as waiting:
+    with terminal.Waiting(f"scoring {text.name}", writes=not held) as waiting:
         for document in text.documents:
             line_of = partial(_line, document, several=len(text.documents) > 1)
             rest, number = "", 1

@@ -263,13 +263,14 @@ def waiting_line(task: str, share: float, left: float, room: int) -> str:
 class Waiting:
     """One line on stderr that says how far a task is, only on a terminal and after a second.
 
-    A context manager; the line is gone when it ends.
+    A context manager; the line is gone when it ends. writes: the task writes to stdout as it goes,
+    and on a terminal that tells how far it is.
     """
 
-    def __init__(self, task: str) -> None:
+    def __init__(self, task: str, writes: bool = False) -> None:
         self._task = task
         self._began = self._drawn = time.monotonic()
-        self._live = draws()
+        self._live = draws() and not (writes and sys.stdout.isatty())
 
     def __enter__(self) -> "Waiting":
         return self

@@ -219,7 +219,7 @@ def _here(value: Any) -> str:
 
 def _check_validation(per_line: bool, options: dict[str, Any]) -> None:
     """Refuses a share that is none, and what lines or a text to validate on have no use for."""
-    check_limits("--valid-fraction", options["valid_fraction"], {"above": 0, "below": 1})
+    check_limits("--valid-fraction", options["valid_fraction"], above=0, below=1)
     if options["valid_path"]:
         refuse(["valid_fraction"], "belongs to a text without --valid: give one of the two")
     if per_line:

@@ -177,7 +177,7 @@ def _gates(report: Report) -> list[tuple[Drawn, str]]:
 
 def _sample(written: Written, per_line: bool) -> dict[str, Any]:
     """One temperature: its figures, and the beginning of what was written."""
-    whole = "\n".join(written.texts) if per_line else written.texts[0]
+    whole = ("\n" if per_line else "\n\n").join(written.texts)
     novelty = written.novelty
     return {
         "temperature": f"{written.temperature:g}",

@@ -19,7 +19,7 @@ from charlm.extras.charts import Chart, Line
 from charlm.extras.contexts import Contexts, contexts
 from charlm.extras.reading import Reading, read
 from charlm.extras.runs import Run
-from charlm.extras.temperatures import Written, samples_at, write_at
+from charlm.extras.temperatures import Written, samples_at, write
 from charlm.gradients import Flow, flow, network, windows
 from charlm.inference import Ids
 from charlm.inspection.gates import GATES_OF, Saturation, saturation
@@ -122,11 +122,13 @@ def _subject(
     """What is read, in words, and itself."""
     if text:
         return text
-    if origin and (whole := valid_text(origin, model.checkpoint, characters)):
+    if origin and (texts := valid_text(origin, model.checkpoint, characters)):
         what = f"the start of the validation text of {origin.text.name}"
+        if len(texts) > 1:
+            what += ", read as one text"
         if not origin.same:
             what += ", which is not the text that the model was trained on"
-        return what, whole
+        return what, "".join(texts)
     missing = "its corpus was not found"
     if origin:
         missing = f"{origin.text.name} has no part that it was validated on"
@@ -138,8 +140,7 @@ def _subject(
 
 
 def _own_text(model: Model, characters: int, seed: int) -> str:
-    count = max(1, characters // 20) if model.per_line else 1
-    [written] = write_at(model, [1.0], count, characters, seed)
+    written = write(model, 1.0, seed, lines=max(1, characters // 20), length=characters)
     lines = (f"{line}\n" for line in written.texts if line)
     text = first_of(lines if model.per_line else written.texts, characters, model.per_line)
     if not text:
@@ -150,11 +151,10 @@ def _own_text(model: Model, characters: int, seed: int) -> str:
 
 def _evaluation(model: Model, origin: Origin | None, subject: str, reading: Reading) -> Evaluation:
     """On the validation text where it is known to be that, else on the text that was read."""
-    whole = valid_text(origin, model.checkpoint, EVALUATED) if origin and origin.same else ""
-    if whole:
-        text = text_of(whole)
-        pieces = text.line_chunks() if model.per_line else text.chunks()
-        tokens = tokenize([pieces], model.tokenizer, model.per_line)
+    texts = valid_text(origin, model.checkpoint, EVALUATED) if origin and origin.same else []
+    if texts:
+        text = text_of("".join(texts))
+        tokens = tokenize([[one] for one in texts], model.tokenizer, model.per_line)
         engine = TorchEngine.of(model.checkpoint.model, model.checkpoint.weights)
         bits = evaluate(engine, tokens, STREAMS).bits_per_character
         known = model.checkpoint.corpus.valid_characters

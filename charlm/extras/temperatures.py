@@ -17,8 +17,8 @@ from charlm.text import Text
 from charlm.tokenizers import EOS
 
 Floats = npt.NDArray[np.float64]
-LENGTH = 2_000  # tokens of a text: one long text is sooner written than several
-LINES = 200  # that a per-line model writes rather
+LENGTH = 2_000  # tokens written at a temperature
+LINES = 200  # that a per-line model writes instead
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,26 +37,22 @@ class Written:
 def samples_at(
     model: Model, temperatures: Sequence[float], seed: int, corpus: Text | None = None
 ) -> list[Written]:
-    """At each temperature 200 lines of a per-line model, else a text of 2,000 tokens."""
-    count = LINES if model.per_line else 1
-    return write_at(model, temperatures, count, LENGTH, seed, corpus)
+    """At each temperature 200 lines of a per-line model, else 2,000 tokens."""
+    return [write(model, value, seed, LINES, LENGTH, corpus) for value in temperatures]
 
 
-def write_at(
+def write(
     model: Model,
-    temperatures: Sequence[float],
-    count: int,
-    length: int,
+    temperature: float,
     seed: int,
+    lines: int,
+    length: int,
     corpus: Text | None = None,
-) -> list[Written]:
-    """`count` texts of at most `length` tokens at each temperature, compared with the corpus."""
-    return [_written(model, value, count, length, seed, corpus) for value in temperatures]
-
-
-def _written(
-    model: Model, temperature: float, count: int, length: int, seed: int, corpus: Text | None
 ) -> Written:
+    """So many lines of at most `length` tokens or, of a model of files, so many tokens in all.
+
+    Where its files are short these are several texts: each ends where a file would.
+    """
     forbidden = never_written(model.tokenizer, model.per_line)
     draw = Sampler(temperature, forbidden=forbidden)
     bits: list[Floats] = []
@@ -65,16 +61,20 @@ def _written(
         bits.append(entropies(logits, temperature, forbidden))
         return draw(logits, uniforms)
 
-    seeds = [[seed, number] for number in range(count)]
-    steps = list(generate(model.engine, sampler, model.encode(""), seeds, length))
-    columns = np.array(steps).reshape(-1, count).T
-    texts = [model.tokenizer.decode(column[column != EOS].tolist()) for column in columns]
-    ended = int((columns == EOS).any(axis=1).sum())
+    def texts_of(numbers: Sequence[int], length: int) -> list[Ids]:
+        seeds = [[seed, number] for number in numbers]
+        steps = list(generate(model.engine, sampler, model.encode(""), seeds, length))
+        return list(np.array(steps).reshape(-1, len(numbers)).T)
+
+    found = texts_of(range(lines), length) if model.per_line else []
+    while not model.per_line and (left := length - sum(map(len, found))) > 0:
+        found += texts_of([len(found)], left)
+    texts = [model.tokenizer.decode(tokens[tokens != EOS].tolist()) for tokens in found]
+    ended = sum(int(EOS in tokens) for tokens in found)
     characters = max(1, sum(map(len, texts)) + ended)  # an end is an event as a character is
+    entropy = float(sum(part.sum() for part in bits)) / characters
     novelty = Novelty.of(texts, corpus, model.per_line) if corpus else None
-    return Written(
-        temperature, texts, float(sum(part.sum() for part in bits)) / characters, novelty
-    )
+    return Written(temperature, texts, entropy, novelty)
 
 
 def entropies(logits: Array, temperature: float, forbidden: Collection[int]) -> Floats:

@@ -132,6 +132,19 @@ def test_a_folder_gets_the_figure_that_training_gave_it(charlm: Any, tmp_path: P
     assert f"{found['bits_per_character']:.4f} bits per character" in best
 
 
+def test_a_file_of_white_space_is_nothing_to_words(charlm: Any, tmp_path: Path) -> None:
+    path = tmp_path / "words.safetensors"
+    save(path, random_checkpoint(tokenizer="words"))
+    (tmp_path / "a.txt").write_text("The cats were")
+    (tmp_path / "b.txt").write_text("The cat")
+    (tmp_path / "space.txt").write_text("   ")
+    files = [tmp_path / f"{name}.txt" for name in ("a", "b", "space")]
+    figures = [evaluated(charlm, path, *order) for order in (files, [files[2], *files[:2]])]
+    for record in figures:
+        assert record["tokens"] == 5
+        assert record["log_probability"] == figures[0]["log_probability"]
+
+
 def test_lines_are_sequences_with_an_end(charlm: Any, name_path: Path, names_file: Path) -> None:
     record = evaluated(charlm, name_path, names_file)
     lines = charlm("score", name_path, "-f", names_file, "--json").out.splitlines()

@@ -66,6 +66,22 @@ def on_terminal(*args: object, **environment: str) -> str:
 # Columns and JSON
 
 
+def test_the_files_of_a_folder_are_read_by_line_or_one_by_one(
+    charlm: Any, cat_path: Path, name_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "names").mkdir()
+    (tmp_path / "names" / "a").write_text("Anna\nTom")
+    (tmp_path / "names" / "b").write_text("Tim\n")
+    rows = rows_of(charlm("inspect", name_path, tmp_path / "names").out)
+    assert "".join(row[2] for row in rows[1:]) == "Anna<EOS>Tom<EOS>Tim<EOS>"
+    for command in ("inspect", "report"):
+        output = ("-o", tmp_path / "a.html") if command == "report" else ()
+        err = charlm(command, cat_path, tmp_path / "names", *output, code=1).err
+        assert err == f"charlm: {tmp_path / 'names'} holds 2 files; give one of them\n"
+    err = charlm("gradients", tmp_path / "names", cat_path, code=1).err
+    assert "holds 2 files" in err
+
+
 def test_surprise_as_columns(charlm: Any, cat_path: Path, cat_model: Model) -> None:
     ran = charlm("inspect", cat_path, TEXT)
     shown = on_terminal(cat_path, TEXT, NO_COLOR="1").replace("\r", "").expandtabs(1)

@@ -34,6 +34,17 @@ def probed(charlm: Any, *args: object) -> list[dict[str, Any]]:
     return [json.loads(line) for line in charlm("probe", *args, "--json").out.splitlines()]
 
 
+def test_the_pairs_of_several_files_stay_apart(charlm: Any, cat_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs" / "a.tsv").write_text("The cat was full.\tThe cat were full.")
+    (tmp_path / "pairs" / "b.tsv").write_text("The cats were full.\tThe cats was full.\n")
+    (record,) = probed(charlm, cat_path, "--pairs", tmp_path / "pairs")
+    assert record["all"]["pairs"] == 2
+    (tmp_path / "pairs" / "b.tsv").write_text("\nThe cats were full.\n")
+    err = charlm("probe", cat_path, "--pairs", tmp_path / "pairs", code=1).err
+    assert f"{tmp_path / 'pairs' / 'b.tsv'}, line 2" in err
+
+
 def test_blimp_runs_unchanged(charlm: Any, cat_path: Path, blimp: Path) -> None:
     (record,) = probed(charlm, cat_path, "--pairs", blimp)
     assert record["checkpoint"] == str(cat_path)

@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import random_checkpoint
+
+from charlm.checkpoint import save
 
 COMMON = ("--beam", 4, "--json")
 
@@ -81,12 +84,24 @@ def test_the_length_penalty_ranks_by_its_score(charlm: Any, name_path: Path) -> 
         (("--beam", 0), "--beam"),
         (("--length-penalty", 0.5), "--length-penalty belongs to --beam"),
         (("--beam", 2, "--length-penalty", -1), "--length-penalty: -1 cannot be used"),
+        (("--beam", 2, "--length-penalty", 500), "it must be at least 0 and at most 10"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
     charlm: Any, cat_path: Path, options: tuple[Any, ...], said: str
 ) -> None:
     assert said in charlm("sample", cat_path, *options, code=2).err
+
+
+def test_what_several_sequences_of_bytes_spell_is_shown_once(charlm: Any, tmp_path: Path) -> None:
+    path = tmp_path / "bytes.safetensors"
+    save(path, random_checkpoint(tokenizer="bytes"))
+    out = charlm("sample", path, "--beam", 40, "--length", 2, "--json").out
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [record["number"] for record in records] == list(range(1, len(records) + 1))
+    texts = [record["text"] for record in records]
+    assert len(set(texts)) == len(texts) < 40
+    assert any("\ufffd" in text for text in texts)
 
 
 def test_a_prompt_that_the_model_never_saw_is_refused(charlm: Any, cat_path: Path) -> None:

@@ -299,6 +299,16 @@ def test_values_without_room_beside_their_names_stand_below_them(
         assert lines[1] == f"ln P{' ' * 16}-1,234.5678{' nats' * (columns > 32)}"
 
 
+def test_no_line_waits_between_rows_of_the_output(
+    monkeypatch: pytest.MonkeyPatch, screen: Screen
+) -> None:
+    clock = iter([0.0, 2.0])
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
+    with terminal.Waiting("scoring", writes=True) as waiting:
+        waiting.tell(0.5)
+        assert not screen.text()
+
+
 @pytest.mark.parametrize("columns", [20, 40, 60, 80, 120])
 @pytest.mark.parametrize(
     "task", ["reading cats.txt", "reading\ncats\t.txt", "reading 日本語の名前はここで続く.txt"]

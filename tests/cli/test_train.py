@@ -13,6 +13,7 @@ import pyte
 import pytest
 
 from charlm.cli.outputs import output_of
+from charlm.errors import TextError
 from charlm.logs import length_until
 
 SMALL = ("--hidden-size", 16, "--batch-size", 4, "--bptt", 16, "--threads", 1)
@@ -395,8 +396,30 @@ def test_a_log_is_cut_where_the_run_goes_on_from() -> None:
         Path("log").write_text(first + rest)
         history = [{"step": 1, "valid_nats": 2.0}]
         assert length_until("log", 3, history) == len(first)
-        Path("log").write_text(rest)
+    for alone in ('{"st', '{"step": 3, "valid_na', '{"step": 3, "valid_nats": 1.5}\n'):
+        Path("log").write_text(alone)
         assert length_until("log", 3, history) == 0
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        '{"step": 4, "valid_nats": 1.5}\n',
+        '{"step": 4}\n',
+        '{"step": 2}\n{"step": 4, "valid_nats": 1.5}\n',
+        '{"step": 1, "valid_nats": 2.0}\n{"step": 2}\n{"step": 4}\n',
+    ],
+)
+def test_what_a_log_tells_beyond_another_run_is_not_cut(log: str) -> None:
+    Path("log").write_text(log)
+    history = [{"step": 1, "valid_nats": 2.0}, {"step": 2, "valid_nats": 1.9}]
+    with pytest.raises(TextError, match=r"of another run, as this one goes on from step 3 and"):
+        length_until("log", 3, history)
+    ours = '{"step": 2, "valid_nats": 1.9}\n'
+    Path("log").write_text(ours + '{"step": 4}\n')
+    assert length_until("log", 3, history) == len(ours)
+    Path("log").write_text('{"step": 2}\n{"step": 4}\n')
+    assert length_until("log", 3, []) == len('{"step": 2}\n')
 
 
 def test_an_error_leaves_the_terminal_as_it_was(
