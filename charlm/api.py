@@ -4,6 +4,7 @@
 run against a small model that the tests train.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -20,7 +21,7 @@ from charlm.inspection.surprise import ScoredText
 from charlm.sampling import Sampler, generate, never_written
 from charlm.scoring import Score, TokenScore, Watch
 from charlm.summary import summary
-from charlm.text import Text, text_of
+from charlm.text import Text, open_text, text_of
 from charlm.tokenizers import EOS
 from charlm.tokenizers.words import WordDecoder
 
@@ -145,17 +146,23 @@ class Model:
     ) -> list[Found]:
         """The best `width` sequences after the prompt by beam search (see `charlm.beam`).
 
+        Of several that spell the same text, as sequences of bytes or subwords may, the best alone.
+
         >>> best, *others = model.search("The cat", width=3, length=12)
-        >>> len(others), all(other.score <= best.score for other in others)
-        (2, True)
+        >>> len(others), all(other.score <= best.score for other in others), len(best.text)
+        (2, True, 12)
         """
         self.check_lines([prompt])
         ids = self.encode(prompt, on_unknown=on_unknown)
         engine = self.engine_for(length * width if width > 1 else 0, device)
         forbidden = never_written(self.tokenizer, self.per_line, allow_unk)
-        return beam_search(
+        texts: dict[str, Found] = {}
+        for found in beam_search(
             engine, ids, width, length, length_penalty=length_penalty, forbidden=forbidden
-        )
+        ):
+            text = "".join(self.written(prompt, found.tokens))
+            texts.setdefault(text, dataclasses.replace(found, text=text))
+        return list(texts.values())
 
     def check_lines(self, texts: Sequence[str]) -> None:
         """Raises OptionError where a text of a per-line model holds a line end: it is a line."""
@@ -194,7 +201,7 @@ class Model:
         return ScoredText(**vars(score), token_scores=tokens)
 
     def scores(
-        self, texts: Sequence[str], *, given: str = "", eos: bool | None = None
+        self, texts: Iterable[str], *, given: str = "", eos: bool | None = None
     ) -> list[Score]:
         """`score` of many texts, in batches of about the same length.
 
@@ -203,6 +210,7 @@ class Model:
         """
         if isinstance(texts, str):  # which is a sequence of texts of one character each
             raise OptionError("scores: give a list of texts; `score` takes one")
+        texts = list(texts)
         self.check_lines([given, *texts])
         eos = self.per_line if eos is None else eos
         engine = self.engine_for(sum(map(len, texts)) if len(texts) > 1 else 0)
@@ -233,7 +241,7 @@ class Model:
 
     def evaluate(
         self,
-        text: str | Text,
+        text: str | os.PathLike[str] | Text,
         *,
         streams: int = 1,
         adapt: bool = False,
@@ -242,10 +250,11 @@ class Model:
     ) -> Score:
         """Scores a whole text: one sequence with carried state or, per line, each line as one.
 
-        Of several files each is a sequence of its own. With `adapt` a copy of the model learns
-        from what it has predicted (see `charlm.adapting`); OptionError with streams, or for a
-        per-line model. `watch` is told the share that is done. Raises TextError for a text in
-        which there is nothing to predict, OptionError for streams of a per-line model.
+        A string is the text itself, a `Path` a file or a folder; of several files each is a
+        sequence of its own. With `adapt` a copy of the model learns from what it has predicted
+        (see `charlm.adapting`); OptionError with streams, or for a per-line model. `watch` is told
+        the share that is done. Raises TextError for a text in which there is nothing to predict,
+        OptionError for streams of a per-line model.
 
         >>> score = model.evaluate("The cat was full.\\n" * 9)
         >>> score.characters, score.unseen_tokens
@@ -257,6 +266,8 @@ class Model:
                 f"--streams {streams}: a per-line model reads many lines side by side as it is; "
                 "leave it out"
             )
+        if isinstance(text, os.PathLike):
+            text = open_text([text])
         text = text_of(text) if isinstance(text, str) else text
         engine = (
             self._adapting(streams, device) if adapt else self.engine_for(text.characters, device)

@@ -9,7 +9,7 @@ from collections.abc import Collection
 import numpy as np
 
 from charlm.config import check_limits
-from charlm.inference import Array, Engine, Exact, Ids, State, ln_softmax
+from charlm.inference import Array, Engine, Exact, Ids, State, ln_softmax, rows_of
 from charlm.sampling import read_prompt
 from charlm.tokenizers import EOS
 
@@ -21,13 +21,15 @@ class Found:
     """A sequence of the beam: its tokens after the prompt, without <EOS>.
 
     log_probability: ln P of the tokens and, where the sequence has `ended`, of <EOS>, in nats.
-    score: what the beam ranks by, log_probability over the length penalty.
+    score: what the beam ranks by, log_probability over the length penalty. text: what the tokens
+    write, where it is known, as it is of what `Model.search` finds.
     """
 
     tokens: tuple[int, ...]
     ended: bool
     log_probability: float
     score: float
+    text: str = ""
 
 
 def beam_search(
@@ -94,6 +96,6 @@ def _extended(one: Found, token: int, log_probability: float, penalty: float) ->
 
 def _step(engine: Engine, going: list[Found], rows: list[int], state: State) -> tuple[Array, State]:
     """The next logits of every unfinished sequence, which go on from the given rows' states."""
-    before = [tuple(part[rows] for part in layer) for layer in state]
+    before = rows_of(state, rows)
     logits, after = engine.logits(np.array([[one.tokens[-1] for one in going]]), before)
     return logits[0], after

@@ -180,8 +180,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         training = _config(TrainConfig, record["training"])
         _check_layout(model, record["progress"], container.layout)
         arrays = container.arrays()
-        own = {name: array for name, array in arrays.items() if name.startswith(TOKENIZER)}
-        tokenizer = load_tokenizer(record["tokenizer"], own)
+        tokenizer = load_tokenizer(record["tokenizer"], arrays)
         _check_values(model, tokenizer, arrays)
     return Checkpoint(
         model=model,

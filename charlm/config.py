@@ -191,7 +191,11 @@ class TrainConfig(_Checked):
     """How the weights are made."""
 
     minutes: float | None = option(
-        None, help="Time budget, in minutes from the start of the command.", above=0, maximum=MOST
+        None,
+        help="Time budget, in minutes from the start of the command.  [default: 3, if no budget is "
+        "given]",
+        above=0,
+        maximum=MOST,
     )
     epochs: float | None = option(
         None, help="Budget in passes over the text.", above=0, maximum=MOST

@@ -28,7 +28,7 @@ from charlm.errors import CheckpointError
 from charlm.foreign import FIRST_BYTES, look_of
 
 FORMAT = 1
-SUFFIX = ".safetensors"  # of the names that checkpoints are wont to have
+SUFFIX = ".safetensors"  # the usual end of a checkpoint's name
 LONGEST_HEADER = 2**27  # bytes; all characters of Unicode, or a million words, fit
 MOST_VALUES = 2**22  # in a header, which bounds the memory that reading it takes
 ROOM = 2**20  # of both, for what is added to a record later
@@ -108,7 +108,7 @@ class Container:
         if self._file.readinto(data) != self._size or self._file.read(1):
             raise CheckpointError("has changed while it was read; try again")
         if hashlib.sha256(data).hexdigest() != self._digest:
-            raise CheckpointError("damaged: its data does not match its digest; get it anew")
+            raise CheckpointError("damaged: its data does not match its digest; get it again")
         arrays, at = {}, 0
         for name, (dtype, shape) in self.layout.items():
             count = math.prod(shape)
@@ -163,14 +163,14 @@ def _read_header(file: BufferedReader, file_size: int) -> Container:
     length = int.from_bytes(start[:8], "little")
     if not found.end() <= 8 + length <= min(file_size, LONGEST_HEADER):
         raise CheckpointError(
-            f"damaged: a header of {length:,} bytes in a file of {file_size:,}; get it anew"
+            f"damaged: a header of {length:,} bytes in a file of {file_size:,}; get it again"
         )
     file.seek(0)
     record, table = _parse_header(file.read(8 + length), int(found[1]), found[2])
     layout, size = _parse_table(table)
     if 8 + length + size != file_size:
         raise CheckpointError(
-            f"damaged: {file_size:,} bytes where {8 + length + size:,} should be; get it anew"
+            f"damaged: {file_size:,} bytes where {8 + length + size:,} should be; get it again"
         )
     return Container(record, layout, file, size, record.pop("data", None))
 
@@ -179,7 +179,7 @@ def _parse_header(header: bytes, version: int, digest: bytes) -> tuple[dict[str,
     """The record and the table of tensors, once the digest and the version are right."""
     counted = hashlib.sha256(header.replace(digest, NO_DIGEST.encode(), 1)).hexdigest()
     if counted.encode() != digest:
-        raise CheckpointError("damaged: its header does not match its digest; get it anew")
+        raise CheckpointError("damaged: its header does not match its digest; get it again")
     if version != FORMAT:
         raise CheckpointError(
             f"written in format {version} by a newer charlm; this one reads format {FORMAT}: "

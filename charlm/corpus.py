@@ -20,6 +20,7 @@ import numpy.typing as npt
 from charlm.errors import OptionError, TextError
 from charlm.text import Text, lines_where
 from charlm.tokenizers import EOS, UNK, Tokenizer, train_tokenizer
+from charlm.tokenizers.base import smallest_dtype
 
 BLOCK = 2**24  # tokens looked through at a time
 COUNTED = 2**20  # of a block's tokens, at least, where a sample of them will do
@@ -114,7 +115,7 @@ def tokenize(documents: Iterable[Iterable[str]], tokenizer: Tokenizer, per_line:
     """
     if per_line and tokenizer.newline == UNK:
         raise OptionError("--vocab-size and --min-count leave no token for the line's end")
-    dtype = np.min_scalar_type(tokenizer.size - 1)
+    dtype = smallest_dtype(tokenizer.size)
     characters = size = 0
     with _no_room_said(), tempfile.TemporaryFile() as file:
         for document in documents:

@@ -7,7 +7,7 @@ import torch
 
 from charlm.errors import OptionError
 
-torch.backends.cudnn.allow_tf32 = False  # torch's own beginning rounds float32 on a GPU
+torch.backends.cudnn.allow_tf32 = False  # torch's default rounds float32 on a GPU
 
 
 def device_of(name: str) -> str:

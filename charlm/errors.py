@@ -46,9 +46,10 @@ class VocabularyError(CharlmError):
             shown.append(f"{piece!r}{code} at character {offset}")
         more = f" and {len(unseen) - 3} more" if len(unseen) > 3 else ""
         them = "them" if len(unseen) > 1 else "it"
-        return cls(
-            f"the model never saw {', '.join(shown)}{more}; --on-unknown unk reads {them} as <UNK>"
-        )
+        advice = f"--on-unknown unk reads {them} as <UNK>"
+        if any(piece == "\\" for _, piece in unseen):  # as of '\n' typed into a shell
+            advice += "; a line's end is $'\\n'"
+        return cls(f"the model never saw {', '.join(shown)}{more}; {advice}")
 
 
 class CheckpointError(CharlmError):

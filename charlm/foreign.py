@@ -52,7 +52,7 @@ def _structured(start: bytes) -> str | None:
     if start[257:262] == b"ustar":
         return "a tar archive; unpack it first"
     if start[8:].startswith(b'{"__metadata__":{"charlm"'):
-        return "one whose beginning is damaged; get it anew"
+        return "one whose beginning is damaged; get it again"
     if start[8:9] == b"{" and 2 <= int.from_bytes(start[:8], "little") < 2**32:
         return "another program's safetensors file"
     if b"<unk>" in start[:64] and start[:1] == b"\n":

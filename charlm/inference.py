@@ -20,6 +20,7 @@ Exact = npt.NDArray[np.float64]
 AnyFloats = TypeVar("AnyFloats", Array, Exact)
 Choice = Callable[[Array, Exact], Ids]  # (logits, uniform numbers) → tokens: `sampling.Sampler`
 State = list[tuple[Any, ...]]  # a layer each: an LSTM's (a, c), else one vector; (batch, hidden)
+LOOKED_UP = 4096  # tokens of a vocabulary, at most, whose first products are made in advance
 
 
 class Engine(Protocol):
@@ -62,16 +63,24 @@ def finite(values: AnyFloats, text: str = "") -> AnyFloats:
     return values
 
 
+def rows_of(state: State, rows: Any) -> State:
+    """The state of these rows of the batch, each as often as it is named."""
+    return [tuple(part[rows] for part in layer) for layer in state]
+
+
 class NumpyEngine:
     """One layer after the other, one step after the other, in float32.
 
-    The first layer's product with the embedding is looked up in a table made once.
+    The first layer's product with the embedding is looked up in a table made once, unless the
+    vocabulary is so large that making it would take longer than most texts.
     """
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, Array]) -> None:
         self.config = config
         self._layers = [Layer(config.cell, weights, k) for k in range(config.layers)]
-        self._table = self._layers[0].project(weights["embedding.weight"])
+        self._embedding = weights["embedding.weight"]
+        looked_up = len(self._embedding) <= LOOKED_UP
+        self._table = self._layers[0].project(self._embedding) if looked_up else None
         name = "embedding.weight" if config.tie_weights else "output.weight"
         self._output, self._output_bias = weights[name], weights["output.bias"]
 
@@ -105,12 +114,18 @@ class NumpyEngine:
         logits: Array = product(hidden, self._output) + self._output_bias
         return logits
 
+    def _project(self, tokens: Ids) -> Array:
+        """What tokens, of any shape, add to the first layer: (…, gates × hidden)."""
+        if self._table is not None:
+            return self._table[tokens]
+        return _all_steps(self._layers[0].project, self._embedding[tokens])
+
     def _hidden(self, tokens: Ids, state: State) -> tuple[Array, State]:
         """The last layer's output (time, batch, hidden) and the state after the last step."""
         if len(tokens) == 1:
             after = self._step(tokens[0], state)
             return after[-1][0][None], after
-        projected = hidden = self._table[tokens]  # (time, batch, gates × hidden)
+        projected = hidden = self._project(tokens)  # (time, batch, gates × hidden)
         after = []
         for k, layer in enumerate(self._layers):
             if k:
@@ -130,7 +145,7 @@ class NumpyEngine:
             if k:
                 after.append(layer.step_from(after[-1][0], state[k]))
             else:
-                after.append(layer.step(self._table[tokens], state[k]))
+                after.append(layer.step(self._project(tokens), state[k]))
         return after
 
 

@@ -1,6 +1,6 @@
 """The log that `charlm train --log` writes: one JSON object a line, of numbers by name.
 
-Knows what a record is; knows nothing about what is made of it.
+Knows what a record is; knows nothing about what the records are used for.
 """
 
 import json

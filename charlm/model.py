@@ -51,7 +51,7 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def initialise(self) -> None:
-        """Small embeddings, the smaller if tied; each cell's own beginning, zero biases."""
+        """Small embeddings, the smaller if tied; each cell's own initialisation, zero biases."""
         nn.init.normal_(self.embedding.weight, std=0.1 if self.config.tie_weights else 0.3)
         for layer in self.layers:
             initialise(layer, self.config.cell)

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, count
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +71,16 @@ class Novelty:
             distinct_lines=len(wanted) / of_lines if of_lines else None,
             known=known,
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure in full precision; None where it is not known."""
+        return {
+            "texts": self.texts,
+            "new_lines": self.new_lines,
+            "distinct_lines": self.distinct_lines,
+            "longest_copied_span": self.longest,
+            "new_spans": {str(length): share for length, share in self.new_spans.items()},
+        }
 
     def in_words(self) -> str:
         """The figures for people, on one to three lines."""

@@ -39,8 +39,8 @@ class Optimiser:
         self._groups = _groups(model, config.weight_decay)
         self._moments = [[torch.zeros_like(w) for w in self._parameters] for _ in MOMENTS]
 
-    def numbers(self, learning_rate: float) -> npt.NDArray[np.float64]:
-        """(3,) what is other at each update: its rate, its number, what it counts in the average.
+    def next_update(self, learning_rate: float) -> npt.NDArray[np.float64]:
+        """(3,) what changes from update to update: rate, number, weight in the average.
 
         ā ← ā + (w − ā)(γ + 1) / (t + γ) is polynomial-decay averaging (Shamir and Zhang 2013).
         """

@@ -59,7 +59,7 @@ def origin_in(text: Text, checkpoint: Checkpoint) -> Origin:
 def find_origin(
     checkpoint_path: str | os.PathLike[str], checkpoint: Checkpoint, encoding: str
 ) -> Origin | None:
-    """A file of the recorded name with the recorded digest, where corpora are wont to be.
+    """A file of the recorded name with the recorded digest, in the usual places.
 
     That is the present folder, `corpora` in it, and the checkpoint's folder and the one above.
     """

@@ -12,8 +12,8 @@ from typing import Any
 class Progress:
     """Where a training stands; train_nats, gradient_norm and clipped are means of the last steps.
 
-    steps: how many those were, since the last record; of none, the means are the last record's.
-    Losses are in nats per token; valid_nats is None but right after a validation.
+    steps: how many since the last record; if none, the means are that record's. Losses are in nats
+    per token; valid_nats is None except right after a validation.
     """
 
     step: int

@@ -22,7 +22,7 @@ from charlm.planning import BUDGETS, Machine, plan, tokens_per_second
 from charlm.training import Training
 
 COPIES = 6  # of the weights, while they are trained
-LATER = (*BUDGETS, "patience", "threads")  # what may be other when a run is gone on with
+CHANGEABLE = (*BUDGETS, "patience", "threads")  # when a run is resumed
 ARCHITECTURE = ("cell", "layers", "hidden_size", "embedding_size", "tie_weights")
 
 
@@ -119,7 +119,7 @@ def resume(
 ) -> Run:
     """Goes on where the run that wrote the checkpoint stood.
 
-    chosen: of LATER what is to be other than it was, perhaps a larger budget; None is as it was.
+    chosen: new values for some of CHANGEABLE, perhaps a larger budget; None keeps the old one.
     The precision is the machine's, which is to be the run's where the machine has it.
     Raises TextError if the corpus is not the one it was trained on, CheckpointError if the place
     where it stood is not in it, OptionError if the run is complete, keeps nothing to go on from or
@@ -183,7 +183,7 @@ def _check_text(now: CorpusRecord, known: CorpusRecord) -> None:
 
 def _later(config: TrainConfig, chosen: Mapping[str, Any]) -> TrainConfig:
     """The configuration with what was chosen; one budget takes the place of another."""
-    changes = {name: chosen[name] for name in LATER if chosen.get(name) is not None}
+    changes = {name: chosen[name] for name in CHANGEABLE if chosen.get(name) is not None}
     if any(name in changes for name in BUDGETS):
         changes = {**dict.fromkeys(BUDGETS), **changes}
     return dataclasses.replace(config, **changes)

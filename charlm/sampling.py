@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from charlm.config import check_limits
-from charlm.inference import Array, Choice, Engine, Exact, Ids, State, finite
+from charlm.inference import Array, Choice, Engine, Exact, Ids, State, finite, rows_of
 from charlm.tokenizers import EOS, UNK, Tokenizer
 
 WINDOW = 256  # tokens of a prompt that are read at once
@@ -99,7 +99,7 @@ def read_prompt(engine: Engine, prompt: Ids, batch: int) -> tuple[Array, State]:
     for at in range(0, len(tokens), WINDOW):
         logits, state = engine.logits(tokens[at : at + WINDOW], state)
     copies = np.zeros(batch, np.intp)
-    return logits[-1][copies], [tuple(part[copies] for part in layer) for layer in state]
+    return logits[-1][copies], rows_of(state, copies)
 
 
 def generate(
@@ -121,7 +121,7 @@ def generate(
         going = drawn != EOS
         if not going.all():
             rows, drawn = rows[going], drawn[going]
-            state = [tuple(part[going] for part in layer) for layer in state]
+            state = rows_of(state, going)
         if not left or not len(rows):
             return
         drawn, state = engine.draw(drawn, state, choice, next(uniforms)[rows])

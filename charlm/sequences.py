@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from charlm.inference import Array, Engine, Ids, State
+from charlm.inference import Array, Engine, Ids, State, rows_of
 from charlm.tokenizers import EOS
 
 WINDOW = 256  # steps run at once
@@ -26,7 +26,7 @@ def sequence_nats(
     rows = len(states[0][0])
     results: list[Array] = [np.zeros(0, np.float32)] * len(sequences)
     for group, ids in _side_by_side(sequences):
-        state = _rows(states, [k % rows for k in group])
+        state = rows_of(states, [k % rows for k in group])
         windows = [nats for nats, _ in _run(engine, ids, state)]
         nats = np.concatenate(windows) if windows else np.zeros((0, len(group)), np.float32)
         for column, k in enumerate(group):
@@ -72,7 +72,7 @@ def _read_past(
     engine: Engine, sequences: Sequence[Ids], forks: Sequence[int]
 ) -> tuple[list[Array], State]:
     """−ln P of every token after the first, and the state that each sequence has at its fork."""
-    states = _rows(engine.initial_state(1), [0] * len(sequences))
+    states = rows_of(engine.initial_state(1), [0] * len(sequences))
     results: list[Array] = [np.zeros(0, np.float32)] * len(sequences)
     for group, ids in _side_by_side(sequences):
         nats = np.empty((len(ids) - 1, len(group)), np.float32)
@@ -84,10 +84,6 @@ def _read_past(
         for column, k in enumerate(group):
             results[k] = nats[: len(sequences[k]) - 1, column]
     return results, states
-
-
-def _rows(states: State, rows: Sequence[int]) -> State:
-    return [tuple(part[rows] for part in layer) for layer in states]
 
 
 def _keep(states: State, rows: Ids, state: State, columns: Ids) -> None:

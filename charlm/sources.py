@@ -231,7 +231,9 @@ def _fault(
         return TextError(
             f"{name} ends inside a character of {codec} ({where}); get the whole file, or {remedy}"
         )
-    return TextError(f"{name} is not {codec} ({where}); {remedy}, or mend the file")
+    return TextError(
+        f"{name} is not {codec} ({where}); {remedy}, or leave such bytes out with iconv -c"
+    )
 
 
 def _guess(data: bytes, bad: int, offset: int) -> str:

@@ -1,6 +1,7 @@
 """What training does with one window: forward, backward, clip, update, and the state goes on.
 
-Nothing here waits for a GPU until `Stepper.see` is called. Knows nothing about budgets or texts.
+Nothing here waits for a GPU until `Stepper.collect` is called. Knows nothing about budgets or
+texts.
 """
 
 import dataclasses
@@ -44,24 +45,24 @@ class Stepper:
         self._parameters = list(model.parameters())
         self._device = model.output.bias.device
         self._masks = torch.Generator(self._device)
-        self._unseen: list[tuple[int, Tensor]] = []  # how many tokens, (nats, norm)
+        self._pending: list[tuple[int, Tensor]] = []  # how many tokens, (nats, norm)
         replays = self._device.type == "cuda"
         self._learn = Replayed(self._learn_from) if replays else self._learn_from
 
     def step(self, window: Window, number: int, learning_rate: float) -> int:
-        """One step, which the number gives its dropout masks; how many are unseen now.
+        """Takes one step, whose dropout masks `number` seeds; how many steps wait to be collected.
 
         Where the loss or the gradient is not finite no weight moves.
         """
-        numbers = self._moved(self._optimiser.numbers(learning_rate))
+        numbers = self._moved(self._optimiser.next_update(learning_rate))
         inputs, targets = self._moved(window.inputs), self._moved(window.targets)
         before = itertools.chain(*self._state_before(window))
         masks = self._dropout(window, number)
         figures, *after = self._learn(numbers, inputs, targets, *before, *masks)
         parts = self._model.config.state_parts
         self.state = [tuple(after[k : k + parts]) for k in range(0, len(after), parts)]
-        self._unseen.append((int((window.targets != IGNORED).sum()), figures.clone()))
-        return len(self._unseen)
+        self._pending.append((int((window.targets != IGNORED).sum()), figures.clone()))
+        return len(self._pending)
 
     def _learn_from(
         self, numbers: Tensor, inputs: Tensor, targets: Tensor, *others: Tensor
@@ -91,12 +92,12 @@ class Stepper:
         self._masks.manual_seed(self._config.seed << 31 ^ number)
         return self._model.dropout_masks(window.inputs.shape[1], self._config.dropout, self._masks)
 
-    def see(self) -> list[Step]:
+    def collect(self) -> list[Step]:
         """The steps since the last time; waits until they are done."""
-        if not self._unseen:
+        if not self._pending:
             return []
-        tokens, figures = zip(*self._unseen, strict=True)
-        self._unseen = []
+        tokens, figures = zip(*self._pending, strict=True)
+        self._pending = []
         pairs = torch.stack(figures).tolist()
         return [Step(count, *pair) for count, pair in zip(tokens, pairs, strict=True)]
 

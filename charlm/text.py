@@ -25,7 +25,6 @@ class Counts:
     """What one pass over a text finds."""
 
     characters: int = 0
-    bytes: int = 0  # of the text's UTF-8, without a mark, whatever the file's own encoding
     crlf: int = 0
     lone_cr: int = 0
     nul: int = 0
@@ -39,7 +38,8 @@ class Counts:
         return counts
 
     def _add(self, piece: str, name: str) -> None:
-        self.bytes += len(piece) if piece.isascii() else len(_utf8(piece, name, self.characters))
+        if not piece.isascii():
+            _utf8(piece, name, self.characters)  # refuses lone surrogates
         self.characters += len(piece)
         if "\r" in piece:
             crlf = piece.count("\r\n")
@@ -64,10 +64,6 @@ class Document:
     @property
     def characters(self) -> int:
         return self.counts.characters
-
-    @property
-    def bytes(self) -> int:
-        return self.counts.bytes
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
         """The characters [start, stop), in pieces of at most 2**20 characters, or one more.
@@ -98,10 +94,6 @@ class Text:
     @property
     def characters(self) -> int:
         return sum(document.characters for document in self.documents)
-
-    @property
-    def bytes(self) -> int:
-        return sum(document.bytes for document in self.documents)
 
     def chunks(self) -> Iterator[str]:
         """The pieces of all documents, with nothing between one document and the next."""

@@ -30,14 +30,14 @@ VALIDATED = 0.5  # tokens, at most, for each one that is trained on, where steps
 MOST_FAILURES = 3
 ADVICE = "try a lower --learning-rate or a lower --clip"
 REPORT_SECONDS = 0.2
-UNSEEN = 16  # steps of a GPU that are looked at together, as each look waits for it
+LOOK_EVERY = 16  # steps on a GPU between two looks at the figures, as each waits for it
 
 
 class Training:
     """One run: the model, its optimiser, its averaged weights and its place in the text.
 
     Given the same model, corpus and configuration (and a budget in steps or epochs), a run that is
-    stopped, saved with `snapshot` and gone on with from `restore` computes the same numbers, bit
+    stopped, saved with `snapshot` and resumed by `restore` computes the same numbers, bit
     for bit, as one that never stopped: everything random depends on the seed and the place alone.
     """
 
@@ -61,7 +61,7 @@ class Training:
         self.windows = self._windows.windows(0)  # of the first epoch; of others about as many
         self._train_events = corpus.train.events
         self._validation = Validation(corpus.valid)
-        self.ahead = 1 if self._device.type == "cpu" else UNSEEN
+        self.look_every = 1 if self._device.type == "cpu" else LOOK_EVERY
         self._stepper = Stepper(model, self._optimiser, config)
         self._tally, self._stopping, self._outside = Tally(), False, 0.0
         self._began = time.monotonic() if started is None else started
@@ -107,7 +107,7 @@ class Training:
                     yield self._progress(None)
 
     def _spent(self, seconds: float) -> None:
-        """Counts the time for what is made of a validation outside: a sample, a checkpoint."""
+        """Accounts for the time that the caller spends on a validation: a sample, a checkpoint."""
         self._tally.since += seconds
         self._outside = max(self._outside, seconds)
 
@@ -117,7 +117,7 @@ class Training:
         return self.place["step"] > 0 and self.fraction() >= 1 and not self._due()
 
     def _due(self) -> bool:
-        """Whether a validation is to be made before the next step; none twice, none of no text."""
+        """Whether to validate before the next step: not twice at one step, not without a text."""
         last = self.history[-1]["step"] if self.history else 0
         new = self.place["step"] > last and self._validation.events > 0
         return bool(new and self.fraction() >= self.place["next_validation"])
@@ -126,8 +126,8 @@ class Training:
         """Trains on the window in turn."""
         place = self.place
         window = self._windows.window(place["epoch"], place["window"])
-        unseen = self._stepper.step(window, place["step"], self.learning_rate())
-        if unseen >= self.ahead:
+        pending = self._stepper.step(window, place["step"], self.learning_rate())
+        if pending >= self.look_every:
             self._look()
         place["step"] += 1
         place["window"] += 1
@@ -154,7 +154,7 @@ class Training:
             return float(min(epoch / config.epochs, 1.0))
         assert config.minutes is not None
         last = 1.1 * place["validation_seconds"] + self._outside
-        end = config.minutes * 60 - last  # room for the last one, and what is made of it
+        end = config.minutes * 60 - last  # room for the last one, and what the caller does with it
         spent = self.seconds() - place["training_from"]
         return float(min(spent / max(end - place["training_from"], 1e-9), 1.0))
 
@@ -165,7 +165,7 @@ class Training:
 
     def _look(self) -> None:
         """Counts the steps since the last look; those that were not finite are undone."""
-        steps = self._stepper.see()
+        steps = self._stepper.collect()
         finite = [step for step in steps if step.finite]
         for step in finite:
             self._tally.count(step.tokens, step.nats, step.norm, self.config.clip)
@@ -193,7 +193,7 @@ class Training:
             )
 
     def _mend(self) -> None:
-        """Sees to it that what is validated or kept is finite."""
+        """Makes sure that what is validated or kept is finite."""
         self._look()
         state = [part for layer in self._stepper.state or [] for part in layer]
         if not (self._optimiser.finite() and all(bool(part.isfinite().all()) for part in state)):
@@ -233,7 +233,7 @@ class Training:
     def _interval(self) -> float:
         """The share of the budget between two validations: more where one takes long."""
         config = self.config
-        if config.minutes is not None:  # else it is told by how much is to be read
+        if config.minutes is not None:  # otherwise the sizes tell
             cost = self.place["validation_seconds"] / (config.minutes * 60) / VALIDATION_COST
         else:
             epochs = config.epochs or (config.steps or 1) / self.windows

@@ -131,6 +131,12 @@ def test_a_text_can_be_a_string_or_files(cat_model: Model, cat_text: str, cat_fi
         cat_model.evaluate("")
 
 
+def test_a_path_is_a_file_and_a_string_is_the_text(cat_model: Model, cat_file: Path) -> None:
+    assert cat_model.evaluate(cat_file) == cat_model.evaluate(open_text([cat_file]))
+    assert cat_model.evaluate(str(cat_file)).characters == len(str(cat_file))
+    assert cat_model.scores(text for text in ["The", "cat"]) == cat_model.scores(["The", "cat"])
+
+
 def test_several_files_are_sequences_of_their_own(cat_model: Model, cat_file: Path) -> None:
     one, two = (
         cat_model.evaluate(open_text([cat_file])),

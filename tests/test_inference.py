@@ -10,6 +10,7 @@ from conftest import random_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlm import inference
 from charlm.bulk import TorchEngine
 from charlm.checkpoint import Checkpoint
 from charlm.config import CELLS
@@ -195,6 +196,24 @@ def test_large_weights_neither_overflow_nor_warn(cell: str) -> None:
     nats, _ = engine.nats(ids[:-1], ids[1:], engine.initial_state(2))
     assert np.isfinite(nats).all()
     assert (nats >= 0).all()
+
+
+@every_cell
+def test_a_vocabulary_too_large_to_look_up_changes_nothing(
+    cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = random_checkpoint(cell, 2)
+    looked_up = NumpyEngine(checkpoint.model, checkpoint.weights)
+    monkeypatch.setattr(inference, "LOOKED_UP", 3)
+    projected = NumpyEngine(checkpoint.model, checkpoint.weights)
+    assert projected._table is None
+    for steps, batch in ((1, 1), (1, 3), (9, 1), (5, 4)):
+        ids = ids_of(checkpoint, steps, batch)
+        expected, state = looked_up.logits(ids, looked_up.initial_state(batch))
+        found, other = projected.logits(ids, projected.initial_state(batch))
+        assert found == pytest.approx(expected, abs=2e-6)
+        for one, two in zip(itertools.chain(*state), itertools.chain(*other), strict=True):
+            assert two == pytest.approx(one, abs=2e-6)
 
 
 def test_a_large_vocabulary_is_scored_in_parts() -> None:

@@ -81,7 +81,6 @@ def test_any_text_comes_back_whole_and_in_slices(
     assert all(0 < len(piece) <= chunk + 1 for piece in pieces)
     assert part == string[start:stop]
     assert document.characters == len(string)
-    assert document.bytes == len(string.encode())
 
 
 @settings(max_examples=200, deadline=None)
@@ -101,7 +100,6 @@ def test_other_encodings(tmp_path: Path, encoding: str) -> None:
     string = "A word, and a word.\n" + ("日本" if encoding[:2] in ("sh", "gb") else "é\n")
     (document,) = open_text([written(tmp_path, string.encode(encoding))], encoding).documents
     assert whole(document) == string
-    assert document.bytes == len(string.encode())
 
 
 @pytest.mark.usefixtures("small")
@@ -169,7 +167,7 @@ def test_a_folder_is_its_visible_files_in_order(tmp_path: Path) -> None:
     written(tmp_path, b"z", "z.txt")
     assert open_text([tmp_path]).name == "4 files (a.txt, c.txt, b.txt, …)"
     assert "".join(found.chunks()) == "a.txta/c.txtb.txt"
-    assert found.characters == found.bytes == 17
+    assert found.characters == 17
 
 
 def test_documents_do_not_run_together_by_line(tmp_path: Path) -> None:

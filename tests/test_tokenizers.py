@@ -218,7 +218,7 @@ def test_subwords_train_on_little(kind: str, size: int, text: str) -> None:
     ("kind", "options", "message"),
     [
         ("letters", {}, "no tokenizer is called 'letters'; there are characters, bytes"),
-        ("words", {"min_count": 0}, "--min-count 0: give 1 or more"),
+        ("words", {"min_count": 0}, "--min-count: 0 cannot be used; it must be at least 1"),
         ("words", {"min_count": 99}, "--min-count 99: no word is seen so often; give 15 or less"),
         ("characters", {"min_count": 999}, "--min-count 999: no character is seen so often"),
         ("characters", {"vocabulary_size": 2}, "--vocab-size 2: give 3 or more"),

@@ -435,7 +435,7 @@ def test_updates_are_those_of_torch_where_matrices_decay_and_the_softmax_layer_i
             logits, _ = network(torch.full((4, 2), number), network.initial_state(2))
             logits.square().mean().backward()
         gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
-        numbers = torch.from_numpy(optimiser.numbers(0.01 * number))
+        numbers = torch.from_numpy(optimiser.next_update(0.01 * number))
         optimiser.update(gradients, torch.zeros(()), numbers)
         model.zero_grad()
         torch.nn.utils.clip_grad_norm_(weights, running.config.clip)
@@ -536,18 +536,18 @@ def test_a_gradient_that_is_not_finite_is_undone(monkeypatch: pytest.MonkeyPatch
     assert running.training._optimiser.updates == 5
 
 
-@pytest.mark.parametrize("ahead", [2, 7, 99])
-def test_steps_that_are_looked_at_together_are_the_same_steps(ahead: int) -> None:
+@pytest.mark.parametrize("look_every", [2, 7, 99])
+def test_steps_that_are_looked_at_together_are_the_same_steps(look_every: int) -> None:
     """As on a GPU, where each look waits for it."""
     watched, alone = small_run(steps=30), small_run(steps=30)
-    alone.training.ahead = ahead
+    alone.training.look_every = look_every
     assert_same(finish(watched), finish(alone))
 
 
 def test_failures_that_are_seen_late_move_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     break_steps(monkeypatch, {5, 6, 7, 8})
     training = small_run(steps=400).training
-    training.ahead = 99
+    training.look_every = 99
     for _ in range(5):
         training._advance()
     moved = [*training.model.parameters(), *training._optimiser.averaged.parameters()]

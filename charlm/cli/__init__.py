@@ -140,8 +140,8 @@ def main() -> None:
         charlm(prog_name="charlm", obj=listener)
 
 
-class Heedless(io.FileIO):
-    """A stream whose faults concern nobody: whoever closed stderr does not read it."""
+class Unfailing(io.FileIO):
+    """A stderr that never raises: whoever closed it does not read it."""
 
     def write(self, data: Any) -> int:
         """Writes what can be written; says that all was."""
@@ -166,6 +166,6 @@ def open_streams() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
-    stream = Heedless(2, "w", closefd=False)
+    stream = Unfailing(2, "w", closefd=False)
     encoding = sys.stderr.encoding if sys.stderr and stream.isatty() else "utf-8"
     sys.stderr = io.TextIOWrapper(stream, encoding, "backslashreplace", write_through=True)

@@ -29,7 +29,7 @@ LEARNING = 0.9  # about the share of the time that goes into measuring with --ad
 @click.option(
     "--adapt",
     is_flag=True,
-    help="Measure also a copy that goes on learning from the text, always after predicting it "
+    help="Also measure a copy that keeps learning from the text, each part after predicting it "
     "(dynamic evaluation). The checkpoint stays as it is.",
 )
 @encoding_option
@@ -40,8 +40,8 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
 
     Bits per character and per byte can be compared across tokenizers; nats and perplexity per
     token cannot. The state is carried through the whole text, of several files through each; a
-    per-line model starts afresh at each line, and each line's end counts as one character. Beside
-    it stands what a uniform model, character counts, xz and bz2 need for the same text.
+    per-line model starts afresh at each line, and each line's end counts as one character. For
+    comparison: what a uniform model, character counts, xz and bz2 need for the same text.
 
     \b
     Example:

@@ -133,6 +133,8 @@ def _surprise_columns(
 def _surprise_json(
     model: "Model", passage: "Passage", seen: "Expectations", totals: Sequence[float]
 ) -> None:
+    from charlm.tokenizers import UNK
+
     tokens = (
         {
             "piece": piece,
@@ -140,6 +142,7 @@ def _surprise_json(
             "rank": int(seen.ranks[t]),
             "expected": model.tokenizer.piece(int(seen.likeliest[t, 0])),
             "expected_probability": float(seen.probabilities[t, 0]),
+            "unseen": bool(passage.ids[t + 1] == UNK),
         }
         for t, piece in enumerate(pieces(passage))
     )

@@ -43,7 +43,9 @@ def text_argument(given: str, encoding: str, per_line: bool = False) -> "Text":
 
 
 def looks_like_a_file(text: str) -> bool:
-    """One word that ends as a text file does, or begins with a folder that is there."""
+    """A file's name, or one word that ends as a text file does or begins with a folder's name."""
+    if os.path.isfile(text):
+        return True
     if len(text.split()) > 1:
         return False
     folder, name = os.path.split(text)

@@ -25,24 +25,28 @@ if TYPE_CHECKING:
     from charlm.gradients import Flow
 
 UNTRAINED = ("rnn", "gru", "lstm")  # shown where neither checkpoints nor cells are named
-OF_CELLS = ("hidden_size", "layers", "seed")  # options of cells not yet trained
+OF_CELLS = ("hidden_size", "layers", "seed")  # options of untrained cells
 OF_TEXT = ("cells", *OF_CELLS, "steps", "positions", "on_unknown")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 BINS = 12
 
 
-@click.command()
+@click.command(short_help="Show how gradients vanish or explode on their way back.")
 @click.argument("text", required=False)
 @click.argument("checkpoints", nargs=-1, type=PATH, metavar="[CHECKPOINT...]")
 @click.option(
-    "--cell", "cells", multiple=True, type=click.Choice(CELLS), help="A cell not yet trained."
+    "--cell",
+    "cells",
+    multiple=True,
+    type=click.Choice(CELLS),
+    help="Measure this cell too, untrained.",
 )
 @click.option(
     "--hidden-size",
     type=click.IntRange(1, 4096),
     default=128,
     metavar="N",
-    help="Units of a layer of the cells not yet trained.  [default: 128]",
+    help="Units of a layer of the untrained cells.  [default: 128]",
 )
 @click.option(
     "--layers",
@@ -70,7 +74,7 @@ BINS = 12
     type=click.IntRange(min=1, max=4096),
     default=32,
     metavar="N",
-    help="Average over so many places of the text.  [default: 32]",
+    help="Average over N places in the text.  [default: 32]",
 )
 @click.option(
     "--log",
@@ -116,7 +120,7 @@ def _check(text: str | None, checkpoints: tuple[str, ...], options: dict[str, An
     elif os.path.isfile(text) and is_checkpoint(text):
         raise OptionError(f"{text} is a checkpoint; the text comes first, then checkpoints")
     if checkpoints and not options["cells"]:
-        refuse(OF_CELLS, "belongs to cells not yet trained; give a --cell too, or leave it out")
+        refuse(OF_CELLS, "belongs to untrained cells; give a --cell too, or leave it out")
 
 
 def _of_text(text: str, checkpoints: tuple[str, ...], options: dict[str, Any]) -> None:
@@ -281,5 +285,5 @@ def _show_clipping(clipping: "Clipping", options: dict[str, Any]) -> None:
         f"{options['log']}: {steps:,} steps, {clipping.clipped:.1%} of them clipped\n"
         "gradient's norm before clipping (each record's mean), share of the steps:\n"
         + "".join(f"{line}\n" for line in bars(labels, shares.tolist()))
-        + f"below which lie so many: {shown}\n"
+        + f"quantiles, with the share of steps below: {shown}\n"
     )

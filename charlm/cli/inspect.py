@@ -44,7 +44,7 @@ NAMES = (  # of `charlm.inspection.features`, which imports NumPy
 )
 
 
-@click.command()
+@click.command(short_help="Look inside a model while it reads a text.")
 @checkpoint_argument
 @click.argument("text")
 @click.option(
@@ -83,19 +83,18 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
                  on the first half of the text and scored on the second, beside the same
                  for the labels moved along the text, which is chance
     gates        how often each gate of each cell is nearly closed or nearly open
-    matching     where else the cells are on that are on throughout a span
+    matching     where else all those cells are on that are on throughout a span
     context      how strongly <EOS> and each earlier character bear on one prediction
 
     Layers and cells are counted from 1. A cell's value is tanh(c) for LSTMs and the hidden state
     for the others. A per-line model is shown the lines that are not empty: those alone are
     counted, as lines and as characters, and the end of each is <EOS>. Lines, columns, --span and
     --position count the text as it is shown, which for words may have other spacing, and <UNK>;
-    bits per character are of the text as it is. In a pipe or with NO_COLOR the same comes as
-    columns, of surprise into a pipe those of the tokens alone; --find, --find-regex and --view
-    matching print a table wherever they are.
+    bits per character are of the text as it is. A pipe or NO_COLOR gets columns instead of colours;
+    --find, --find-regex and --view matching always print a table.
 
-    A token of several characters has a --find of capital, digit, space, vowel or word-start if one
-    of its characters has it; of the others, and of --find-regex, what its last character has.
+    With --find capital, digit, space, vowel or word-start a token counts if one of its characters
+    does; with the others and --find-regex its last character decides.
 
     \b
     Example:
@@ -105,14 +104,18 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
     view = _view(options)
     _check(view, options)
     from charlm.api import load
+    from charlm.cli import terminal
     from charlm.cli.files import text_argument
     from charlm.inspection.passage import Passage
+    from charlm.tokenizers import UNK
 
     model = load(checkpoint)
     found = text_argument(text, options["encoding"], model.per_line)
     [whole] = map("".join, found.to_read(model.per_line))
     model.encode(whole, on_unknown=options["on_unknown"])
     passage = Passage.of(model.tokenizer, whole, model.per_line)
+    if unseen := int((passage.ids == UNK).sum()):
+        terminal.notice(f"{unseen:,} of {len(passage):,} tokens unseen, read as <UNK>")
     getattr(importlib.import_module(VIEWS[view]), view)(model, passage, options)
 
 

@@ -75,6 +75,8 @@ def _but(error: click.UsageError) -> str:
     wanted: list[str] = []
     if isinstance(error, click.NoSuchOption) and error.ctx:
         wanted = meant(error.option_name, error.ctx.command)
+        if not wanted and {"text", "sentences"} & {one.name for one in error.ctx.command.params}:
+            return "; a text that begins with - stands after --"
     elif "unexpected extra argument" in error.message and error.ctx:
         wanted = [name for name in meant("--prompt", error.ctx.command) if name == "--prompt"]
     return f", but there is {' or '.join(wanted)}" if wanted else ""

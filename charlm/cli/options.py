@@ -76,7 +76,7 @@ def _default_note(field: dataclasses.Field[Any]) -> str:
 
 
 def checkpoint_argument(command: Command) -> Command:
-    """CHECKPOINT, the file that `charlm train` wrote; if another argument is it, this is said."""
+    """CHECKPOINT, the file that `charlm train` wrote; says so where another argument is it."""
 
     @functools.wraps(command)
     def checked(checkpoint: str, **given: Any) -> Any:
@@ -122,7 +122,8 @@ on_unknown_option = click.option(
     "--on-unknown",
     type=click.Choice(["error", "unk"]),
     default="error",
-    help="Refuse a character or word that the model never saw, or read <UNK>.  [default: error]",
+    help="Refuse characters and words the model never saw, or read them as <UNK>.  "
+    "[default: error]",
 )
 
 encoding_option = click.option(

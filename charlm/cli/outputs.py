@@ -6,6 +6,7 @@ from typing import Any
 
 from charlm.cli.files import check_file, check_folder, files_read, refuse_stdout, same_file
 from charlm.errors import OptionError
+from charlm.logs import BEGINS
 
 
 def output_of(texts: tuple[str, ...], options: dict[str, Any]) -> Path:
@@ -40,5 +41,10 @@ def _check_log(log: Path, others: list[str | None], options: dict[str, Any]) -> 
             os.path.realpath(other)
         ):
             raise OptionError(f"--log {log} lies in the text {other}; give another --log")
-    if log.is_file() and not (options["force"] or options["resume"]):
-        raise OptionError(f"{log} exists; give --force to overwrite it or another --log")
+    if log.is_file() and not options["resume"]:
+        if not options["force"]:
+            raise OptionError(f"{log} exists; give --force to overwrite it or another --log")
+        with open(log, "rb") as file:
+            begins = file.read(len(BEGINS)).decode("utf-8", "replace")
+        if begins not in ("", BEGINS):
+            raise OptionError(f"{log} is no training log to overwrite; give another --log")

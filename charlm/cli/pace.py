@@ -8,7 +8,7 @@ SHARE = 0.02  # of the time, at most
 
 
 class Pace:
-    """Lets something be done, if `bounded`, so seldom that it takes its SHARE of the time."""
+    """Limits, if `bounded`, how often something is done, so that it takes SHARE of the time."""
 
     def __init__(self, bounded: bool) -> None:
         self._bounded, self._next = bounded, 0.0

@@ -29,7 +29,7 @@ BELONGS = {  # options that some kinds alone have
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
 
 
-@click.command()
+@click.command(short_help="Draw learning curves and what else is measured.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @output_options("The picture to write, .png or .svg.")
 @click.option(
@@ -58,10 +58,10 @@ TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
     "--steps",
     type=click.IntRange(min=1),
     metavar="N",
-    help="flow: go so many steps back.  [default: 50]",
+    help="flow: go back N steps.  [default: 50]",
 )
 @click.option(
-    "--pairs", type=PATH, metavar="FILE", help="probe: pairs of one's own, as of charlm probe."
+    "--pairs", type=PATH, metavar="FILE", help="probe: your own pairs, as for charlm probe."
 )
 @on_unknown_option
 @encoding_option

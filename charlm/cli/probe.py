@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 Options = dict[str, Any]
 
 
-@click.command()
+@click.command(short_help="Measure what models remember, with pairs of texts.")
 @click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT...")
 @click.option(
     "--pairs",
     type=PATH,
     metavar="FILE",
-    help="Pairs of one's own: BLiMP's JSON lines, or columns with tabs between them (better, "
+    help="Your own pairs: BLiMP's JSON lines, or columns with tabs between them (better, "
     "worse and, if wanted, group and distance); - is stdin.",
 )
 @click.option(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=2),
     default=10_000,
     metavar="N",
-    help="Read at most so many characters of TEXT; per line, whole lines.  [default: 10000]",
+    help="Read at most N characters of TEXT; per line, whole lines.  [default: 10000]",
 )
 @click.option(
     "--seed",

@@ -16,14 +16,10 @@ from charlm.cli.options import (
     raw_option,
     read_prompt,
 )
+from charlm.cli.texts import MOST_TRIES, Sampled, blocks, own, tokens_of
 
 if TYPE_CHECKING:
     from charlm.api import Model
-    from charlm.text import Text
-
-TOGETHER = 4096  # texts that are written in one batch
-FIRST_LOOK = 64  # steps after which --stop is looked for, and then after twice as many
-MOST_TRIES = 20  # texts that --unique and --novel write, at most, for each that is wanted
 
 
 @click.command()
@@ -34,7 +30,7 @@ MOST_TRIES = 20  # texts that --unique and --novel write, at most, for each that
     type=click.IntRange(min=0),
     default=1000,
     metavar="N",
-    help="At most so many tokens.  [default: 1000]",
+    help="Write at most N tokens.  [default: 1000]",
 )
 @click.option(
     "--temperature",
@@ -83,7 +79,8 @@ MOST_TRIES = 20  # texts that --unique and --novel write, at most, for each that
     "--novelty",
     type=PATH,
     metavar="CORPUS",
-    help="Say on stderr how much stands word for word in this text.",
+    help="Say on stderr how much stands word for word in this text; with --json also in a last "
+    "object.",
 )
 @click.option(
     "--unique",
@@ -134,141 +131,62 @@ def command(checkpoint: str, **options: Any) -> None:
     if drawn := options["seed"] is None:
         options["seed"] = int.from_bytes(os.urandom(4), "little")
     if options["stop"] and model.tokenizer.kind == "characters":  # a part of a word may come
-        for _, never in model.tokenizer.unseen(options["stop"])[:1]:
-            terminal.notice(
-                f"--stop: this model never writes {never!r}; for a line's end give $'\\n'"
-            )
+        for _, character in model.tokenizer.unseen(options["stop"])[:1]:
+            what = f"this model never writes {character!r}"
+            terminal.notice(f"--stop: {what}; for a line's end give $'\\n'")
     alone = options["count"] == 1 and not options["as_json"]
-    texts: list[str] = []
+    texts: list[Sampled] = []
     if alone and not options["unique"] and not options["novel"]:
         texts = [_stream(model, prompt, options)]
     else:
-        for block in _blocks(model, prompt, corpus, options):
+        for block in blocks(model, prompt, corpus, options):
             _print(block, len(texts) + 1, options, model.per_line or alone)
             texts += block
     if drawn and options["temperature"]:
         terminal.notice(f"--seed {options['seed']} writes this again")
+    if model.per_line and (cut := sum(not one.ended for one in texts)):
+        terminal.notice(f"{cut:,} of {len(texts):,} cut at --length: no whole lines")
     if corpus:
         from charlm.novelty import Novelty
 
-        own = _own(model, prompt, texts)
-        terminal.notice(Novelty.of(own, corpus, model.per_line).in_words())
+        found = Novelty.of(own(model, prompt, texts), corpus, model.per_line)
+        terminal.notice(found.in_words())
+        if options["as_json"]:
+            terminal.write_json({"novelty": found.to_json()})
 
 
-def _stream(model: "Model", prompt: str, options: dict[str, Any]) -> str:
+def _stream(model: "Model", prompt: str, options: dict[str, Any]) -> Sampled:
     """One text, each piece written as soon as it is known."""
     from charlm.cli import terminal
     from charlm.sampling import until
+    from charlm.tokenizers import EOS
 
-    tokens = (int(token[0]) for token in _tokens(model, prompt, range(1), options))
+    drawn, ended = tokens_of(model, prompt, range(1), options), True
+
+    def tokens() -> Iterator[int]:
+        nonlocal ended
+        last = None
+        for [token] in drawn:
+            yield (last := int(token))
+        ended = last == EOS  # --stop does not come here
+
     terminal.write(prompt, options["raw"])
     written = [prompt]
-    for piece in until(model.written(prompt, tokens), options["stop"]):
+    for piece in until(model.written(prompt, tokens()), options["stop"]):
         terminal.write(piece, options["raw"])
         written.append(piece)
     terminal.write("\n")
-    return "".join(written)
+    return Sampled("".join(written), ended)
 
 
-def _blocks(
-    model: "Model", prompt: str, corpus: "Text | None", options: dict[str, Any]
-) -> Iterator[list[str]]:
-    """--count texts that --unique and --novel leave, in blocks that grow until there are enough.
-
-    Text k depends on the seed and k alone, so that a larger --count goes on with the same ones.
-    """
-    from charlm.cli import terminal
-
-    count, unique = options["count"], options["unique"]
-    tries = count * MOST_TRIES if unique or options["novel"] else count
-    kept = written = 0
-    seen: set[str] = set()
-    while kept < count and written < tries:
-        size = min(max(count, written), TOGETHER)
-        numbers = range(written, min(written + size, tries))
-        texts = _texts(model, prompt, numbers, options)
-        written += len(texts)
-        if unique:
-            texts = [text for text in dict.fromkeys(texts) if text not in seen]
-        if corpus and options["novel"]:
-            texts = _novel(model, prompt, texts, corpus)
-        if unique:
-            seen.update(texts)
-        yield texts[: count - kept]
-        kept += len(texts)
-    if kept < count:
-        terminal.notice(
-            f"only {kept:,} of {count:,} after {written:,} tries; a higher --temperature "
-            "or another --seed may give more"
-        )
-    elif written > count:
-        terminal.notice(f"picked from {written:,} texts")
-
-
-def _novel(model: "Model", prompt: str, texts: list[str], corpus: "Text") -> list[str]:
-    """Those of the texts that the corpus does not know."""
-    from charlm.novelty import Novelty
-
-    written = _own(model, prompt, texts)
-    known = Novelty.of(written, corpus, model.per_line).known if texts else ()
-    return [text for text, own in zip(texts, written, strict=True) if own not in known]
-
-
-def _own(model: "Model", prompt: str, texts: list[str]) -> list[str]:
-    """What of the texts is the model's: not the prompt, unless a text is a line."""
-    return texts if model.per_line else [text.removeprefix(prompt) for text in texts]
-
-
-def _texts(model: "Model", prompt: str, numbers: range, options: dict[str, Any]) -> list[str]:
-    """The texts of these numbers, written in one batch, each after the prompt.
-
-    With --stop it is looked for at times, so that nothing is written after the last one's.
-    """
-    import numpy as np
-
-    from charlm.threads import threads_for
-    from charlm.tokenizers import EOS
-
-    steps: list[Any] = []
-    stop, look = options["stop"], FIRST_LOOK
-
-    def texts() -> list[str]:
-        columns = np.array(steps).reshape(-1, len(numbers)).T
-        return ["".join(model.written(prompt, column.tolist())) for column in columns]
-
-    with threads_for(model.checkpoint.model.parameters):
-        for tokens in _tokens(model, prompt, numbers, options):
-            steps.append(tokens)
-            if stop and len(steps) == look:
-                look *= 2
-                going = zip(texts(), tokens, strict=True)
-                if all(stop in text for text, token in going if token != EOS):
-                    break
-    return [prompt + (text.partition(stop)[0] if stop else text) for text in texts()]
-
-
-def _tokens(model: "Model", prompt: str, numbers: range, options: dict[str, Any]) -> Iterator[Any]:
-    return model.stream(
-        prompt,
-        length=options["length"],
-        temperature=options["temperature"],
-        top_k=options["top_k"],
-        top_p=options["top_p"],
-        min_p=options["min_p"],
-        seeds=[[options["seed"], number] for number in numbers],
-        allow_unk=options["allow_unk"],
-        on_unknown=options["on_unknown"],
-        device=options["device"],
-    )
-
-
-def _print(texts: list[str], first: int, options: dict[str, Any], plain: bool) -> None:
+def _print(texts: list[Sampled], first: int, options: dict[str, Any], plain: bool) -> None:
     """Each text as a line or a JSON object; if not plain, apart by a line with its number."""
     from charlm.cli import terminal
 
-    for number, text in enumerate(texts, first):
+    for number, (text, ended) in enumerate(texts, first):
         if options["as_json"]:
-            terminal.write_json({"number": number, "text": text, "seed": options["seed"]})
+            record = {"number": number, "text": text, "seed": options["seed"], "ended": ended}
+            terminal.write_json(record)
         elif plain:
             terminal.write(text + "\n", options["raw"])
         else:

@@ -24,8 +24,7 @@ COPIES = 5  # of the weights in a checkpoint: the best, the last, their average,
 class Keeper:
     """Saves a run into its output at validations and each minute.
 
-    That is at each validation, but where the budget is one of minutes and the model so large that
-    saving would take more of them than `Pace` allows.
+    With a budget in minutes a model too large to be saved that often is saved as `Pace` allows.
     """
 
     def __init__(self, run: "Run", output: Path, say: Callable[[str], None]) -> None:

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 @click.option(
     "-f",
     "--file",
-    "path",
+    "paths",
     type=PATH,
+    multiple=True,
     metavar="FILE",
-    help="Score every line of a file; - is stdin, also without -f.",
+    help="Score every line of a file or of several; - is stdin, also without -f.",
 )
 @click.option(
     "--given", default="", metavar="TEXT", help="What comes before; its probability is not counted."
@@ -65,11 +66,11 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
     """Give the probability of sentences by the chain rule.
 
     Each starts from the zero state after <EOS>, or after --given. Two or more also show which is
-    likelier and by how much. The lines of a file come one a line: number (of a folder's files
+    likelier and by how much. The lines of a file come one a line: number (of several files
     FILE:NUMBER), ln P, P, bits per character, perplexity, tokens, unseen tokens and text, between
     tabs where they go into a pipe; there --per-token gives a line a token: the line's number,
-    token, ln P, bits, rank and, of <UNK>, what it stands for; --per-word number, word, ln P, bits
-    and how many tokens it is. --json is an object a line.
+    token, ln P, bits, rank and, of <UNK>, what it stands for; --per-word number, word, ln P, bits,
+    how many tokens it is and how many of them are unseen. --json is an object a line.
 
     \b
     Example:
@@ -77,11 +78,12 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
       charlm score names.safetensors --next "An"
     """
     from charlm.api import load
+    from charlm.tokenizers import UNK
 
-    if sentences == ("-",) and not options["path"]:
-        sentences, options["path"] = (), "-"
-    if bool(sentences) == bool(options["path"]):
-        raise OptionError("give sentences or -f FILE, one of the two")
+    if sentences == ("-",) and not options["paths"]:
+        sentences, options["paths"] = (), ("-",)
+    if bool(sentences) == bool(options["paths"]):
+        raise OptionError("give sentences, or -f before each FILE, one of the two")
     if options["ask_next"]:
         refuse(
             ["per_token", "per_word", "sort", "eos"],
@@ -94,6 +96,9 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
     model = load(checkpoint)
     for text in filter(looks_like_a_file, sentences):
         terminal.notice(f"{text} is scored as a sentence itself; for the lines of a file give -f")
+    unseen = sum(token == UNK for token in model.tokenizer.encode(options["given"]))
+    if unseen and options["on_unknown"] == "unk":
+        terminal.notice(f"--given: {unseen:,} of its tokens unseen, read as <UNK>")
     given = [Sentence(f'"{text}"', text) for text in sentences]
     if options["ask_next"] or options["per_token"] or options["per_word"]:
         _show_tokens(model, given or lines_of_file(options), options)
@@ -135,7 +140,8 @@ def _show_sentences(model: "Model", sentences: list[Sentence], options: dict[str
         terminal.pairs(_one(model, *scored[0], options))
         return
     rows = [[*_figures(score), on_one_line(text)] for (_, text, *_), score in scored]
-    shown = NARROW if terminal.narrow() else range(len(COLUMNS))
+    unseen = any(score.unseen_tokens for _, score in scored)
+    shown = (NARROW_UNSEEN if unseen else NARROW) if terminal.narrow() else range(len(COLUMNS))
     terminal.table(
         [COLUMNS[k] for k in shown],
         ([row[k] for k in shown] for row in rows),
@@ -167,7 +173,7 @@ def _one(
 
 
 COLUMNS = ["ln P", "P", "bits/char", "perplexity", "tokens", "unseen", "sentence"]
-NARROW = (0, 2, 6)  # those of them that a narrow terminal has room for
+NARROW, NARROW_UNSEEN = (0, 2, 6), (0, 2, 5, 6)  # what a narrow terminal has room for
 
 
 def _figures(score: "Score") -> list[str]:
@@ -223,7 +229,7 @@ def _show_file(model: "Model", options: dict[str, Any]) -> None:
     if options["sort"]:
         scored = iter(sorted(scored, key=_surprise))
     if sys.stdout.isatty() and not options["as_json"]:
-        _show_columns("line", "ln P", "bits/char", "text")
+        _show_columns("line", "ln P", "bits/char", "unseen", "text")
     for sentence, score in scored:
         _show_line(sentence, score, options["as_json"])
 
@@ -250,7 +256,7 @@ def _show_line(sentence: Sentence, score: "Score", as_json: bool) -> None:
         return
     ln_p, _, bits, perplexity, tokens, unseen = (each.replace(",", "") for each in _figures(score))
     if sys.stdout.isatty():
-        _show_columns(sentence.place, ln_p, bits, sentence.text)
+        _show_columns(sentence.place, ln_p, bits, unseen, sentence.text)
     else:
         p = figures.scientific(score.log10_probability)
         if perplexity.startswith("10^"):  # which programs do not read
@@ -259,13 +265,14 @@ def _show_line(sentence: Sentence, score: "Score", as_json: bool) -> None:
         terminal.write("\t".join(row) + "\n")
 
 
-def _show_columns(number: str, ln_p: str, bits: str, text: str) -> None:
-    terminal.write(f"{number:>8}  {ln_p:>10}  {bits:>9}  {text}\n")
+def _show_columns(number: str, ln_p: str, bits: str, unseen: str, text: str) -> None:
+    terminal.write(f"{number:>8}  {ln_p:>10}  {bits:>9}  {unseen:>6}  {text}\n")
 
 
 def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[str, Any]) -> None:
     """A table for each sentence: its tokens or words, or with --next what may come after it."""
     from charlm.inspection.words import by_word
+    from charlm.tokenizers import UNK
 
     given, ask_next = options["given"], options["ask_next"]
     name = "next" if ask_next else "words" if options["per_word"] else "tokens"
@@ -278,13 +285,15 @@ def _show_tokens(model: "Model", sentences: Iterable[Sentence], options: dict[st
             tokens = model.token_scores(sentence.text, given=given, eos=options["eos"])
             nats = sum(token.nats for token in tokens)
             heading = f"{len(tokens):,} tokens, {nats / math.log(2):.3f} bits, ln P {-nats:.3f}"
-            sums = {"log_probability": 0.0 - nats}
-        words = options["per_word"] and by_word(model.tokenizer, sentence.text, tokens)
-        scored = words or tokens
+            unseen = sum(token.token == UNK for token in tokens)
+            heading += f", {unseen:,} unseen" * (unseen > 0)
+            sums = {"log_probability": 0.0 - nats, "unseen_tokens": unseen}
+        words = options["per_word"]
+        scored = by_word(model.tokenizer, sentence.text, tokens) if words else tokens
         if options["as_json"]:
             terminal.write_json(sentence.to_json() | sums | {name: records(scored)})
-        elif options["path"] and not ask_next and not sys.stdout.isatty():
+        elif options["paths"] and not ask_next and not sys.stdout.isatty():
             write_rows(sentence.place, scored)
         else:
             terminal.write("\n" * (number > 0) + f"{on_one_line(sentence.name)}: {heading}\n\n")
-            show(scored)
+            show(scored, words)

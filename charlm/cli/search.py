@@ -30,12 +30,9 @@ def search(checkpoint: str, options: dict[str, Any]) -> None:
         on_unknown=options["on_unknown"],
         device=options["device"],
     )
-    texts: dict[str, Found] = {}  # several sequences of bytes or subwords may spell one
-    for one in found:
-        texts.setdefault(prompt + "".join(model.written(prompt, one.tokens)), one)
-    for number, (text, one) in enumerate(texts.items(), 1):
-        _print(number, one, text, model.per_line, options)
-    if model.per_line and (cut := sum(not one.ended for one in texts.values())):
+    for number, one in enumerate(found, 1):
+        _print(number, one, prompt + one.text, model.per_line, options)
+    if model.per_line and (cut := sum(not one.ended for one in found)):
         terminal.notice(f"{cut} of them cut at --length; their ln P counts no end of the line")
 
 

@@ -34,10 +34,10 @@ class Sentence(NamedTuple):
 
 
 def lines_of_file(options: dict[str, Any]) -> Iterator[Sentence]:
-    """The lines of -f FILE, without their ends. Tells the file's notices."""
+    """The lines of all -f FILE, without their ends. Tells the file's notices."""
     from charlm.text import open_text
 
-    text = open_text([options["path"]], options["encoding"])
+    text = open_text(options["paths"], options["encoding"])
     for remark in text.notices:
         terminal.notice(remark)
     return _lines_of(text, options["sort"])

@@ -27,32 +27,40 @@ def records(scored: "Scored") -> list[dict[str, Any]]:
 def write_rows(place: str, scored: "Scored") -> None:
     """A line each into a pipe: where the text is, the token, ln P, bits, rank, what is <UNK>.
 
-    Of a word: where its text is, the word, ln P, bits, its tokens.
+    Of a word: where its text is, the word, ln P, bits, its tokens, how many of them are <UNK>.
     """
     for one in scored:
-        name, *more = _names(one)
+        name, *more = _cells(one)
         figures = (f"{-one.nats:.4f}", f"{one.nats / math.log(2):.4f}")
         terminal.write("\t".join([place, name, *figures, *more]) + "\n")
 
 
-def show(scored: "Scored") -> None:
-    """A table on stdout, a row each: P, bits and a token's rank or a word's tokens."""
-    rows, last = [], "rank"
+def show(scored: "Scored", words: bool) -> None:
+    """A table on stdout, a row each: P, bits and a token's rank or a word's tokens.
+
+    How many of these are unseen stands there where any are.
+    """
+    rows = []
     for one in scored:
-        name, count, *unseen = _names(one)
-        last = "rank" if unseen else "tokens"
-        p = math.exp(-one.nats)
-        shown = f"{p:.4f}" if one.nats < 9 else f"{p:.1e}"
-        name = f"{name}␣{unseen[0]}" if any(unseen) else name
-        rows.append([name, shown, f"{one.nats / math.log(2):.3f}", count])
-    title = "token" if last == "rank" else "word"
-    terminal.table([title, "P", "bits", last], rows, right=[1, 2, 3])
+        name, *more = _cells(one)
+        if not words:
+            rank, unseen = more
+            name, more = f"{name}␣{unseen}" if unseen else name, [rank]
+        p = f"{math.exp(-one.nats):.4f}" if one.nats < 9 else f"{math.exp(-one.nats):.1e}"
+        rows.append([name, p, f"{one.nats / math.log(2):.3f}", *more])
+    titles = ["word", "P", "bits", "tokens", "unseen"] if words else ["token", "P", "bits", "rank"]
+    if words and all(row[-1] == "0" for row in rows):
+        titles, rows = titles[:-1], [row[:-1] for row in rows]
+    terminal.table(titles, rows, right=range(1, len(titles)))
 
 
-def _names(one: "TokenScore | WordScore") -> list[str]:
-    """A token, its rank, what of the text it stands for if it is <UNK>; a word, its tokens."""
+def _cells(one: "TokenScore | WordScore") -> list[str]:
+    """A token, its rank, what of the text it stands for if it is <UNK>.
+
+    Of a word: itself, how many tokens it is, how many of them are <UNK>.
+    """
     from charlm.scoring import TokenScore
 
     if isinstance(one, TokenScore):
         return [terminal.symbol(one.piece), str(one.rank), terminal.symbol(one.unseen)]
-    return [terminal.symbol(one.word), str(one.tokens)]
+    return [terminal.symbol(one.word), str(one.tokens), str(one.unseen)]

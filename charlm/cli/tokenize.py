@@ -24,8 +24,14 @@ LEARNING = ("kind", "vocab_size", "min_count")  # options of a tokenizer that is
     default="characters",
     help="Learn such a tokenizer from the text.  [default: characters]",
 )
-@click.option("--vocab-size", type=int, metavar="N", help="At most so many tokens.")
-@click.option("--min-count", type=int, metavar="N", default=1, help="Rarer ones become <UNK>.")
+@click.option("--vocab-size", type=int, metavar="N", help="Make at most N tokens.")
+@click.option(
+    "--min-count",
+    type=int,
+    metavar="N",
+    default=1,
+    help="Characters or words seen less often become <UNK>.  [default: 1]",
+)
 @click.option(
     "--show",
     type=click.IntRange(min=0),

@@ -36,12 +36,12 @@ READING = ("encoding", "valid_path", "valid_fraction", "device", "threads", "log
     help="The checkpoint to write.  [default: checkpoints/NAME.safetensors, of standard input "
     "checkpoints/model.safetensors]",
 )
-@click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
+@click.option("--force", is_flag=True, help="Overwrite the output and the log if they exist.")
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on where the run that wrote the output stopped; only its budget, --patience and "
-    "--threads may be other than they were.",
+    help="Continue the run that wrote the output; only its budget, --patience and --threads "
+    "may change.",
 )
 @click.option("--init-from", type=PATH, help="Start from this checkpoint's weights.")
 @click.option(
@@ -57,8 +57,8 @@ READING = ("encoding", "valid_path", "valid_fraction", "device", "threads", "log
     "--vocab-size",
     type=int,
     metavar="N",
-    help="At most so many tokens, or with --init-from so many new ones.  [default: all characters, "
-    "10,000 words, 2,000 subwords]",
+    help="At most N tokens, with --init-from N new ones.  [default: all characters, 10,000 words, "
+    "2,000 subwords]",
 )
 @click.option(
     "--min-count",
@@ -73,8 +73,8 @@ READING = ("encoding", "valid_path", "valid_fraction", "device", "threads", "log
     type=float,
     default=0.1,
     metavar="X",
-    help="Else on this last part of the text; per line on every tenth line instead.  "
-    "[default: 0.1]",
+    help="Without --valid, validate on this last part of the text; with --per-line, on every "
+    "tenth line.  [default: 0.1]",
 )
 @from_fields(TrainConfig, ("minutes", "epochs", "steps"))
 @from_fields(ModelConfig, ("cell", *PLANNED_MODEL), PLANNED_MODEL)
@@ -194,10 +194,10 @@ def _check_tokens(earlier: "Checkpoint", options: dict[str, Any]) -> None:
 
 def _check_same(earlier: "Checkpoint", options: dict[str, Any]) -> None:
     """Refuses to go on with a run otherwise than it began: options must be as they were."""
-    from charlm.run import LATER
+    from charlm.run import CHANGEABLE
 
     was = {**earlier.model.to_json(), **earlier.training.to_json()}
-    was = {name: was[name] for name in was if name in options and name not in LATER}
+    was = {name: was[name] for name in was if name in options and name not in CHANGEABLE}
     was |= {"tokenizer": earlier.tokenizer.kind, "vocab_size": None, "min_count": None}
     if options["precision"] == "auto":
         del was["precision"]
@@ -205,8 +205,8 @@ def _check_same(earlier: "Checkpoint", options: dict[str, Any]) -> None:
     if other:
         shown = ", ".join(f"--{name.replace('_', '-')}{_here(was[name])}" for name in other)
         raise OptionError(
-            f"{shown}: a resumed run keeps what it began with; leave it out, or begin "
-            "anew with another -o"
+            f"{shown}: a resumed run keeps what it began with; leave it out, or start a new run "
+            "with another -o"
         )
 
 
@@ -259,13 +259,13 @@ def _run(
     corpus: "Corpus", earlier: "Checkpoint | None", view: "View", options: dict[str, Any]
 ) -> "Run":
     from charlm.planning import Machine
-    from charlm.run import LATER, begin, resume
+    from charlm.run import CHANGEABLE, begin, resume
 
     if options["resume"]:
         assert earlier is not None
         precision = _precision(earlier.training.precision, view, options)
         machine = Machine.probe(options["device"], precision, options["threads"])
-        chosen = {name: options[name] for name in LATER}
+        chosen = {name: options[name] for name in CHANGEABLE}
         return resume(earlier, corpus, machine, chosen, STARTED)
     machine = Machine.probe(options["device"], options["precision"], options["threads"])
     fields = {*TrainConfig.__dataclass_fields__, *ModelConfig.__dataclass_fields__}

@@ -91,7 +91,7 @@ class ScoredText(Score):
 def surprise_map(score: ScoredText) -> str:
     """HTML: every token on the colour of its bits, its figures in its title, and a legend."""
     tokens = "".join(
-        _span(token.piece, token.nats / math.log(2), f", rank {token.rank}")
+        _span(token.unseen or token.piece, token.nats / math.log(2), _rank(token))
         for token in score.token_scores()
     )
     legend = "".join(_span(f" {bits} ", bits) for bits in range(0, int(MOST_BITS) + 1, 2))
@@ -102,6 +102,10 @@ def surprise_map(score: ScoredText) -> str:
         f'<div style="white-space:pre-wrap">{legend} bits or more; in all {total:.1f} bits, '
         f"{score.bits_per_character:.3f} a character</div></div>"
     )
+
+
+def _rank(token: TokenScore) -> str:
+    return f", rank {token.rank}{', unseen' * bool(token.unseen)}"
 
 
 def _span(piece: str, bits: float, more: str = "") -> str:

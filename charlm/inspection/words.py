@@ -15,7 +15,7 @@ import numpy as np
 
 from charlm.inspection.passage import pieces_of
 from charlm.scoring import TokenScore
-from charlm.tokenizers import EOS, Tokenizer
+from charlm.tokenizers import EOS, UNK, Tokenizer
 from charlm.tokenizers.base import SPECIAL_PIECES
 
 
@@ -23,12 +23,14 @@ from charlm.tokenizers.base import SPECIAL_PIECES
 class WordScore:
     """A word without the white space before it, its −ln P, and how many tokens it is.
 
-    The end of a sequence, where it is counted, is a word of its own.
+    unseen: how many of them are <UNK>. The end of a sequence, where it is counted, is a word of
+    its own.
     """
 
     word: str
     nats: float
     tokens: int
+    unseen: int = 0
 
 
 def by_word(tokenizer: Tokenizer, text: str, tokens: Sequence[TokenScore]) -> list[WordScore]:
@@ -49,8 +51,9 @@ def by_word(tokenizer: Tokenizer, text: str, tokens: Sequence[TokenScore]) -> li
     grouped = itertools.groupby(zip(numbers, tokens, strict=True), key=lambda pair: pair[0])
     scores = []
     for number, pairs in grouped:
-        nats = [token.nats for _, token in pairs]
-        scores.append(WordScore(words[number], sum(nats), len(nats)))
+        own = [token for _, token in pairs]
+        nats, unseen = sum(token.nats for token in own), sum(token.token == UNK for token in own)
+        scores.append(WordScore(words[number], nats, len(own), unseen))
     return scores
 
 

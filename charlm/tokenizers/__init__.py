@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.config import TOKENIZERS as KINDS
+from charlm.config import check_limits
 from charlm.errors import CheckpointError, OptionError
 from charlm.tokenizers.base import EOS, SPECIAL_PIECES, UNK, Decoder, Ids, Tokenizer
 from charlm.tokenizers.bytes import Bytes
@@ -47,8 +48,7 @@ def train_tokenizer(
     """
     if kind not in KINDS:
         raise OptionError(f"no tokenizer is called {kind!r}; there are {', '.join(KINDS)}")
-    if min_count < 1:
-        raise OptionError(f"--min-count {min_count}: give 1 or more")
+    check_limits("--min-count", min_count, minimum=1)
     if min_count > 1 and kind not in ("characters", "words"):
         raise OptionError(f"--min-count {min_count}: {kind} can write every text; leave it out")
     if vocabulary_size is not None and vocabulary_size <= len(SPECIAL_PIECES):

@@ -17,7 +17,9 @@ def test_a_mistyped_path_is_noticed(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
     ran = charlm("inspect", cat_path, text, "--on-unknown", "unk", "--view", "predictions")
-    assert ran.err == NOTICE.format(text)
+    notice, unseen = ran.err.splitlines()
+    assert f"{notice}\n" == NOTICE.format(text)
+    assert "tokens unseen, read as <UNK>" in unseen
     assert ran.out
 
 
@@ -32,7 +34,9 @@ def test_score_says_how_the_lines_of_a_file_are_scored(charlm: Any, cat_path: Pa
 @pytest.mark.parametrize("text", ["The cat was full.", "cat", "and/or", "a b.txt", "x." * 3000])
 def test_a_text_is_taken_as_it_is(charlm: Any, cat_path: Path, text: str) -> None:
     options = ("--on-unknown", "unk", "--view", "predictions")
-    assert charlm("inspect", cat_path, text, *options).err == ""
+    err = charlm("inspect", cat_path, text, *options).err
+    assert not err or err.endswith(" tokens unseen, read as <UNK>\n")
+    assert err.count("\n") == (text not in ("The cat was full.", "cat"))
 
 
 def test_the_notice_comes_before_what_the_model_never_saw(charlm: Any, cat_path: Path) -> None:

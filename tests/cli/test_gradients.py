@@ -120,7 +120,7 @@ CURVES = ("--layers", 16, "--steps", 2, *["--cell", "rnn"] * 5, "--hidden-size",
     [
         (("--log", "TEXT", "--steps", 7), 2, "--steps belongs to gradients in a TEXT; give one"),
         (("--log", "TEXT", "--cell", "rnn"), 2, "--cell belongs to gradients in a TEXT"),
-        (("TEXT", "CATS", "--seed", 9), 2, "--seed belongs to cells not yet trained; give a"),
+        (("TEXT", "CATS", "--seed", 9), 2, "--seed belongs to untrained cells; give a"),
         (("CATS", "TEXT"), 2, "cats.safetensors is a checkpoint; the text comes first, then"),
         (("--log", "TEXT", "-o", "a.png"), 2, "-o draws gradients in a TEXT; charlm plot"),
         (("TEXT", "-o", "a.pdf"), 2, "a.pdf: a picture is .png or .svg; give -o such a name"),

@@ -82,6 +82,14 @@ def test_the_files_of_a_folder_are_read_by_line_or_one_by_one(
     assert "holds 2 files" in err
 
 
+def test_what_the_model_never_saw_is_marked(charlm: Any, cat_path: Path) -> None:
+    ran = charlm("inspect", cat_path, "The Ωat", "--on-unknown", "unk", "--json")
+    assert ran.err == "1 of 7 tokens unseen, read as <UNK>\n"
+    tokens = json.loads(ran.out)["tokens"]
+    assert [token["piece"] for token in tokens if token["unseen"]] == ["Ω"]
+    assert charlm("inspect", cat_path, "The cat", "--json").err == ""
+
+
 def test_surprise_as_columns(charlm: Any, cat_path: Path, cat_model: Model) -> None:
     ran = charlm("inspect", cat_path, TEXT)
     shown = on_terminal(cat_path, TEXT, NO_COLOR="1").replace("\r", "").expandtabs(1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from charlm.api import Model
-from charlm.cli import sample, terminal
+from charlm.cli import terminal, texts
 
 
 def test_the_same_seed_writes_the_same_text(charlm: Any, cat_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_many_texts_are_written_in_several_batches(
 ) -> None:
     options = ("sample", name_path, "--count", 7, "--seed", 5)
     together = charlm(*options).out
-    monkeypatch.setattr(sample, "TOGETHER", 3)
+    monkeypatch.setattr(texts, "TOGETHER", 3)
     assert charlm(*options).out == together
 
 
@@ -102,6 +102,26 @@ def test_json_has_one_object_a_text(charlm: Any, cat_path: Path) -> None:
     records = [json.loads(line) for line in out.splitlines()]
     assert [record["number"] for record in records] == [1, 2]
     assert all(len(record["text"]) == 20 for record in records)
+    assert not any(record["ended"] for record in records)
+
+
+def test_lines_that_length_cuts_are_told(charlm: Any, name_path: Path, names_file: Path) -> None:
+    options = ("--count", 8, "--seed", 1, "--json", "--length")
+    ran = charlm("sample", name_path, *options, 2, "--novelty", names_file)
+    *records, last = [json.loads(line) for line in ran.out.splitlines()]
+    cut = sum(not record["ended"] for record in records)
+    assert cut >= 7
+    assert f"{cut} of 8 cut at --length: no whole lines" in ran.err
+    novelty = last["novelty"]
+    assert novelty["texts"] == 8
+    assert f"lines: {100 * novelty['new_lines']:.1f} % new, " in ran.err
+    ran = charlm("sample", name_path, *options, 200)
+    assert all(json.loads(line)["ended"] for line in ran.out.splitlines())
+    assert "cut at" not in ran.err
+    ran = charlm("sample", name_path, "--seed", 1, "--length", 2)
+    assert "1 of 1 cut at --length" in ran.err
+    ran = charlm("sample", name_path, "--seed", 1, "--length", 2, "--stop", ran.out[1])
+    assert "cut at" not in ran.err
 
 
 def test_novelty_goes_to_stderr(charlm: Any, cat_path: Path, cat_file: Path) -> None:
@@ -138,7 +158,7 @@ def test_texts_are_shown_as_soon_as_they_are_written(
 ) -> None:
     options = ("--count", 9, "--seed", 1)
     all_at_once = charlm("sample", name_path, *options).out
-    written, first = sample._texts, []
+    written, first = texts._texts, []
 
     def stopped(*args: Any) -> list[str]:
         if first:
@@ -146,9 +166,9 @@ def test_texts_are_shown_as_soon_as_they_are_written(
         first.append(args)
         return written(*args)
 
-    monkeypatch.setattr(sample, "TOGETHER", 4)
+    monkeypatch.setattr(texts, "TOGETHER", 4)
     assert charlm("sample", name_path, *options).out == all_at_once
-    monkeypatch.setattr(sample, "_texts", stopped)
+    monkeypatch.setattr(texts, "_texts", stopped)
     ran = charlm("sample", name_path, *options, code=None)
     assert ran.out.splitlines() == all_at_once.splitlines()[:4]
 
@@ -275,13 +295,13 @@ def test_a_corpus_with_other_line_ends_says_so(
 def test_few_passes_over_the_corpus_find_what_is_new(
     charlm: Any, name_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    passes, written = [], sample._texts
+    passes, written = [], texts._texts
 
     def counted(*args: Any) -> list[str]:
         passes.append(args)
         return written(*args)
 
-    monkeypatch.setattr(sample, "_texts", counted)
+    monkeypatch.setattr(texts, "_texts", counted)
     options = ("--count", 3, "--temperature", 0, "--unique", "--seed", 1)
     ran = charlm("sample", name_path, *options)
     assert "only 1 of 3 after 60 tries" in ran.err

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import KEYS, random_checkpoint
 
-from charlm.api import Model
+from charlm.api import Model, load
 from charlm.checkpoint import save
 
 GOOD, BAD = "The cat was full.", "The cat were full."
@@ -196,6 +196,37 @@ def test_equal_lines_stay_in_the_files_order(
 def test_a_sentence_stays_on_its_line(charlm: Any, name_path: Path) -> None:
     lines = charlm("score", name_path, "An\tna", "Anna").out.splitlines()
     assert [line.split()[-1] for line in lines[2:4]] == ["An␉na", "Anna"]
+
+
+def test_lines_of_several_files_are_named_by_their_file(
+    charlm: Any, name_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_text("Anna\n", encoding="utf-8")
+    (tmp_path / "b").write_text("Tim\n", encoding="utf-8")
+    rows = charlm("score", name_path, "-f", tmp_path / "b", "-f", tmp_path / "a").out.splitlines()
+    places = [f"{tmp_path / 'b'}:1", f"{tmp_path / 'a'}:1"]
+    assert [row.split("\t")[0] for row in rows] == places
+    err = charlm("score", name_path, "-f", tmp_path / "a", tmp_path / "b", code=2).err
+    assert "give sentences, or -f before each FILE" in err
+    err = charlm("score", name_path, tmp_path / "a").err
+    assert "is scored as a sentence itself; for the lines of a file give -f" in err
+
+
+def test_what_is_unseen_is_told_wherever_it_counts(charlm: Any, name_path: Path) -> None:
+    ran = charlm("score", name_path, "--per-word", "Anna ΩmΩ", "--no-eos")
+    assert ", 3 unseen" in ran.out.splitlines()[0]
+    rows = [line.split() for line in ran.out.splitlines()[2:]]
+    assert rows[0] == ["word", "P", "bits", "tokens", "unseen"]
+    assert [row[0] + row[-1] for row in rows[2:]] == ["Anna0", "ΩmΩ3"]
+    [record] = records(charlm("score", name_path, "--per-word", "Anna ΩmΩ", "--json").out)
+    assert [word["unseen"] for word in record["words"]] == [0, 3, 0]
+    assert record["unseen_tokens"] == 3
+    assert "unseen" not in charlm("score", name_path, "--per-token", "Anna").out
+    ran = charlm("score", name_path, "--given", "ΩA", "nna")
+    assert ran.err == "--given: 1 of its tokens unseen, read as <UNK>\n"
+    html = load(name_path).score("aΩ")._repr_html_()
+    assert ">Ω</span>" in html
+    assert ", unseen" in html
 
 
 def test_lines_of_a_folder_are_named_by_their_file(

@@ -265,11 +265,11 @@ def test_what_is_read_is_never_written_over(charlm: Any, cat_text: str, option: 
 
 
 def test_an_earlier_log_is_kept_until_there_is_a_run(charlm: Any, cat_file: Path) -> None:
-    Path("log").write_text("an earlier run\n")
+    Path("log").write_text(earlier := '{"step": 9}\n')
     command = ("-o", "a.safetensors", "--log", "log", "--steps", 2, *SMALL)
     assert "log exists; give --force" in charlm("train", cat_file, *command, code=2).err
     charlm("train", "missing.txt", *command, "--force", code=1)
-    assert Path("log").read_text() == "an earlier run\n"
+    assert Path("log").read_text() == earlier
     charlm("train", cat_file, *command, "--force")
     assert json.loads(Path("log").read_text().splitlines()[-1])["step"] == 2
 
@@ -284,9 +284,9 @@ def test_a_run_that_has_no_room_leaves_the_log_alone(
     command = ("-o", "a.safetensors", "--log", "log", "--steps", 2, *SMALL)
     assert "make room" in charlm("train", cat_file, *command, code=1).err
     assert not Path("log").exists()
-    Path("log").write_text("an earlier run\n")
+    Path("log").write_text(earlier := '{"step": 9}\n')
     charlm("train", cat_file, *command, "--force", code=1)
-    assert Path("log").read_text() == "an earlier run\n"
+    assert Path("log").read_text() == earlier
 
 
 def test_init_from_learns_no_tokens_of_the_validation_text(charlm: Any, cat_text: str) -> None:
@@ -369,6 +369,18 @@ def test_what_is_no_log_is_not_cut(charlm: Any, cat_file: Path, content: str) ->
     options = ("--resume", "--steps", 6, "--log", "log", *SMALL[-2:])
     assert "give a file that `charlm train --log` wrote" in charlm(*command, *options, code=1).err
     assert Path("log").read_text() == content
+
+
+def test_force_overwrites_a_log_and_nothing_else(charlm: Any, cat_file: Path) -> None:
+    command = ("train", cat_file, "-o", "a.safetensors", "--log", "log", "--steps", 2, *SMALL)
+    charlm(*command)
+    charlm(*command, "--force")
+    Path("log").write_text("precious\n")
+    err = charlm(*command, "--force", code=2).err
+    assert "log is no training log to overwrite; give another --log" in err
+    assert Path("log").read_text() == "precious\n"
+    Path("log").write_text("")
+    charlm(*command, "--force")
 
 
 def test_the_log_of_another_run_is_not_cut(charlm: Any, cat_file: Path) -> None:
