@@ -176,6 +176,11 @@ class ModelConfig(_Checked):
         return shapes
 
     @property
+    def shape(self) -> str:
+        """Layers, units and cell: 1 × 512 LSTM."""
+        return f"{self.layers} × {self.hidden_size} {self.cell.upper()}"
+
+    @property
     def state_parts(self) -> int:
         """Vectors in a layer's state: an LSTM's (a, c), any other cell's (a,) or (c,)."""
         return 2 if self.cell in ("lstm", "lstm-peephole") else 1
@@ -209,7 +214,7 @@ class TrainConfig(_Checked):
     )
     learning_rate: float = option(
         3e-3,
-        help="Peak learning rate of AdamW; the softmax layer's is 3 times it.",
+        help="Peak learning rate of AdamW; that of output weights that are not tied is 3 times it.",
         above=0,
         maximum=10,
     )

@@ -205,9 +205,9 @@ def _check_memory(
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if least > there:
         raise OptionError(
-            f"{model.layers} × {model.hidden_size} {model.cell.upper()}, batch "
-            f"{config.batch_size}, BPTT {config.bptt}: this takes {least / 1e9:,.0f} GB of memory "
-            f"or more, of {there / 1e9:,.0f}; give a smaller --hidden-size, --batch-size or --bptt"
+            f"{model.shape}, batch {config.batch_size}, BPTT {config.bptt}: this takes "
+            f"{least / 1e9:,.0f} GB of memory or more, of {there / 1e9:,.0f}; give a smaller "
+            "--hidden-size, --batch-size or --bptt"
         )
 
 

@@ -13,9 +13,8 @@ def summary(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     rows = [
         (
             "model",
-            f"{model.layers} × {model.hidden_size} {model.cell.upper()}, embedding "
-            f"{model.embedding_size}{' (tied)' if model.tie_weights else ''}, "
-            f"{model.parameters:,} parameters",
+            f"{model.shape}, embedding {model.embedding_size}"
+            f"{' (tied)' if model.tie_weights else ''}, {model.parameters:,} parameters",
         ),
         ("tokenizer", f"{checkpoint.tokenizer.kind}, {checkpoint.tokenizer.size:,} tokens"),
         ("sequences", "each line is one" if model.per_line else "each file is one"),

@@ -50,13 +50,11 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
     from charlm.api import load
     from charlm.baselines import baselines
     from charlm.cli import terminal
+    from charlm.cli.files import opened
     from charlm.scoring import parts_of
-    from charlm.text import open_text
 
     model = load(checkpoint)
-    text = open_text(files, options["encoding"])
-    for remark in text.notices:
-        terminal.notice(remark)
+    text = opened(files, options["encoding"])
     streams, adapted, done = options["streams"], None, 0.0
     with terminal.Waiting(f"reading {text.name}") as waiting:
         how = {"streams": streams, "device": options["device"]}

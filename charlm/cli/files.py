@@ -20,25 +20,35 @@ if TYPE_CHECKING:
 SUFFIXES = {".csv", ".htm", ".html", ".json", ".jsonl", ".log", ".md", ".text", ".tsv", ".txt"}
 
 
+def opened(paths: Sequence[str], encoding: str) -> "Text":
+    """The text of files, folders or - (standard input), its notices told."""
+    from charlm.text import open_text
+
+    text = open_text(paths, encoding)
+    for remark in text.notices:
+        terminal.notice(remark)
+    return text
+
+
 def text_argument(given: str, encoding: str, per_line: bool = False) -> "Text":
     """What TEXT is: a file's text, standard input's for -, or else itself. Tells its notices.
 
     Raises TextError for a folder of several files, unless they are read line by line.
     """
-    from charlm.text import open_text, text_of
+    from charlm.text import text_of
 
     if not given:
         raise TextError("TEXT is empty: give a text, a file or - (standard input)")
     if given == "-" or os.path.exists(given):
-        text = open_text([given], encoding)
+        text = opened([given], encoding)
     else:
         text = text_of(given, "the text given")
         if looks_like_a_file(given):
             terminal.notice(f"no file is called {given}; this is read as the text itself")
+        for remark in text.notices:
+            terminal.notice(remark)
     if len(text.documents) > 1 and not per_line:
         raise TextError(f"{given} holds {len(text.documents):,} files; give one of them")
-    for remark in text.notices:
-        terminal.notice(remark)
     return text
 
 

@@ -118,12 +118,11 @@ def _of_runs(files: Sequence[str], options: Options) -> "Figure":
 
 def _samples(files: Sequence[str], options: Options) -> "Figure":
     from charlm.api import load
-    from charlm.cli.files import short_names
+    from charlm.cli.files import opened, short_names
     from charlm.extras import plots
     from charlm.extras.temperatures import samples_at
-    from charlm.text import open_text
 
-    corpus = open_text([options["corpus"]], options["encoding"]) if options["corpus"] else None
+    corpus = opened([options["corpus"]], options["encoding"]) if options["corpus"] else None
     seed = 1 if options["seed"] is None else options["seed"]
     texts = [samples_at(load(path), TEMPERATURES, seed, corpus) for path in files]
     return plots.samples(short_names(files), texts)

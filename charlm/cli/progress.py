@@ -144,8 +144,8 @@ def _plan_lines(run: "Run", resumed: bool) -> list[tuple[str, str]]:
         ),
         (
             "model",
-            f"{model.layers} × {model.hidden_size} {model.cell.upper()}, {model.parameters:,} "
-            f"parameters ({model.parameters / about.train_characters:.2g} a character)",
+            f"{model.shape}, {model.parameters:,} parameters "
+            f"({model.parameters / about.train_characters:.2g} a character)",
         ),
         (
             "training",

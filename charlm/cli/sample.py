@@ -111,8 +111,8 @@ def command(checkpoint: str, **options: Any) -> None:
     """
     from charlm.api import load
     from charlm.cli import terminal
+    from charlm.cli.files import opened
     from charlm.errors import OptionError
-    from charlm.text import open_text
 
     if options["beam"] or options["length_penalty"] is not None:
         from charlm.cli.search import search
@@ -125,9 +125,7 @@ def command(checkpoint: str, **options: Any) -> None:
         raise OptionError("--stop is empty; give the text to end before, or leave it out")
     model = load(checkpoint)
     prompt = read_prompt(model, options)
-    corpus = open_text([options["novelty"]], options["encoding"]) if options["novelty"] else None
-    for remark in corpus.notices if corpus else ():
-        terminal.notice(remark)
+    corpus = opened([options["novelty"]], options["encoding"]) if options["novelty"] else None
     if drawn := options["seed"] is None:
         options["seed"] = int.from_bytes(os.urandom(4), "little")
     if options["stop"] and model.tokenizer.kind == "characters":  # a part of a word may come

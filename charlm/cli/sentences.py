@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from charlm.cli import terminal
+from charlm.cli.files import opened
 from charlm.errors import TextError
 
 if TYPE_CHECKING:
@@ -35,12 +36,7 @@ class Sentence(NamedTuple):
 
 def lines_of_file(options: dict[str, Any]) -> Iterator[Sentence]:
     """The lines of all -f FILE, without their ends. Tells the file's notices."""
-    from charlm.text import open_text
-
-    text = open_text(options["paths"], options["encoding"])
-    for remark in text.notices:
-        terminal.notice(remark)
-    return _lines_of(text, options["sort"])
+    return _lines_of(opened(options["paths"], options["encoding"]), options["sort"])
 
 
 def blocks_of(lines: Iterator[Sentence]) -> Iterator[list[Sentence]]:

@@ -62,8 +62,8 @@ def command(
     """
     from charlm.checkpoint import load
     from charlm.cli import terminal
+    from charlm.cli.files import opened
     from charlm.sources import is_checkpoint
-    from charlm.text import open_text
     from charlm.tokenizers import UNK, train_tokenizer
 
     if checkpoint:
@@ -73,7 +73,7 @@ def command(
     for path in () if checkpoint else filter(os.path.isfile, texts):
         if is_checkpoint(path):
             raise OptionError(f"{path} is a checkpoint; give a text, and --checkpoint {path}")
-    text = open_text(texts, encoding)
+    text = opened(texts, encoding)
     tokenizer = (
         load(checkpoint).tokenizer
         if checkpoint

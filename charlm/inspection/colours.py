@@ -2,7 +2,7 @@
 
 Each is a straight line in OKLab, the space in which distance is what the eye sees as difference
 (Ottosson 2020, https://bottosson.github.io/posts/oklab/). They run along blue and yellow or orange,
-which red-green blindness leaves apart, and in lightness. Knows nothing about terminals or pages.
+which red-green blindness leaves apart, and in lightness. Knows nothing about what is coloured.
 """
 
 import math
