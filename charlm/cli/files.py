@@ -33,7 +33,7 @@ def opened(paths: Sequence[str], encoding: str) -> "Text":
 def text_argument(given: str, encoding: str, per_line: bool = False) -> "Text":
     """What TEXT is: a file's text, standard input's for -, or else itself. Tells its notices.
 
-    Raises TextError for a folder of several files, unless they are read line by line.
+    Says so where several files, which are not read line by line, are read as one text.
     """
     from charlm.text import text_of
 
@@ -48,7 +48,7 @@ def text_argument(given: str, encoding: str, per_line: bool = False) -> "Text":
         for remark in text.notices:
             terminal.notice(remark)
     if len(text.documents) > 1 and not per_line:
-        raise TextError(f"{given} holds {len(text.documents):,} files; give one of them")
+        terminal.notice(f"{text.name} are read as one text")
     return text
 
 

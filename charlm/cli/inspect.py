@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from itertools import chain
 from typing import Any
 
 import click
@@ -111,7 +112,7 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
 
     model = load(checkpoint)
     found = text_argument(text, options["encoding"], model.per_line)
-    [whole] = map("".join, found.to_read(model.per_line))
+    whole = "".join(chain.from_iterable(found.to_read(model.per_line)))
     model.encode(whole, on_unknown=options["on_unknown"])
     passage = Passage.of(model.tokenizer, whole, model.per_line)
     if unseen := int((passage.ids == UNK).sum()):

@@ -66,7 +66,7 @@ def on_terminal(*args: object, **environment: str) -> str:
 # Columns and JSON
 
 
-def test_the_files_of_a_folder_are_read_by_line_or_one_by_one(
+def test_the_files_of_a_folder_are_read_by_line_or_as_one_text(
     charlm: Any, cat_path: Path, name_path: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "names").mkdir()
@@ -74,12 +74,11 @@ def test_the_files_of_a_folder_are_read_by_line_or_one_by_one(
     (tmp_path / "names" / "b").write_text("Tim\n")
     rows = rows_of(charlm("inspect", name_path, tmp_path / "names").out)
     assert "".join(row[2] for row in rows[1:]) == "Anna<EOS>Tom<EOS>Tim<EOS>"
-    for command in ("inspect", "report"):
-        output = ("-o", tmp_path / "a.html") if command == "report" else ()
-        err = charlm(command, cat_path, tmp_path / "names", *output, code=1).err
-        assert err == f"charlm: {tmp_path / 'names'} holds 2 files; give one of them\n"
-    err = charlm("gradients", tmp_path / "names", cat_path, code=1).err
-    assert "holds 2 files" in err
+    ran = charlm("inspect", cat_path, tmp_path / "names", "--on-unknown", "unk")
+    assert ran.err.startswith("2 files (a, b) are read as one text\n")
+    assert "".join(row[2] for row in rows_of(ran.out)[1:]) == "Anna␊TomTim␊"
+    err = charlm("inspect", name_path, tmp_path / "names").err
+    assert "read as one text" not in err
 
 
 def test_what_the_model_never_saw_is_marked(charlm: Any, cat_path: Path) -> None:

@@ -147,6 +147,7 @@ def test_a_text_in_many_files_is_read_as_far_as_asked(
     for name in "ab":
         (folder / f"{name}.txt").write_text("The cat was full.\n")
     err = charlm("report", cat_path, folder, "-o", tmp_path / "r.html").err
+    assert "2 files (a.txt, b.txt) are read as one text\n" in err
     assert "read 2 files (a.txt, b.txt)\n" in err
 
 
