@@ -197,8 +197,7 @@ class TrainConfig(_Checked):
 
     minutes: float | None = option(
         None,
-        help="Time budget, in minutes from the start of the command.  [default: 3, if no budget is "
-        "given]",
+        help="Time budget, in minutes from the start of the command; 3 if there is no budget.",
         above=0,
         maximum=MOST,
     )
