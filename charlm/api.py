@@ -268,7 +268,8 @@ class Model:
             )
         if isinstance(text, os.PathLike):
             text = open_text([text])
-        text = text_of(text) if isinstance(text, str) else text
+        elif isinstance(text, str):
+            text = text_of(text)
         engine = (
             self._adapting(streams, device) if adapt else self.engine_for(text.characters, device)
         )

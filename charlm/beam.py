@@ -13,7 +13,7 @@ from charlm.inference import Array, Engine, Exact, Ids, State, ln_softmax, rows_
 from charlm.sampling import read_prompt
 from charlm.tokenizers import EOS
 
-GREATEST_PENALTY = 10  # from here on the longest text is the best anyway
+GREATEST_PENALTY = 10  # powers of a length that every float holds
 
 
 @dataclasses.dataclass(frozen=True)

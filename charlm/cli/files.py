@@ -24,7 +24,10 @@ def opened(paths: Sequence[str], encoding: str) -> "Text":
     """The text of files, folders or - (standard input), its notices told."""
     from charlm.text import open_text
 
-    text = open_text(paths, encoding)
+    return _told(open_text(paths, encoding))
+
+
+def _told(text: "Text") -> "Text":
     for remark in text.notices:
         terminal.notice(remark)
     return text
@@ -39,14 +42,12 @@ def text_argument(given: str, encoding: str, per_line: bool = False) -> "Text":
 
     if not given:
         raise TextError("TEXT is empty: give a text, a file or - (standard input)")
-    if given == "-" or os.path.exists(given):
-        text = opened([given], encoding)
-    else:
+    if given != "-" and not os.path.exists(given):
         text = text_of(given, "the text given")
         if looks_like_a_file(given):
             terminal.notice(f"no file is called {given}; this is read as the text itself")
-        for remark in text.notices:
-            terminal.notice(remark)
+        return _told(text)
+    text = opened([given], encoding)
     if len(text.documents) > 1 and not per_line:
         terminal.notice(f"{text.name} are read as one text")
     return text

@@ -108,15 +108,14 @@ def command(checkpoint: str, text: str, **options: Any) -> None:
     from charlm.cli import terminal
     from charlm.cli.files import text_argument
     from charlm.inspection.passage import Passage
-    from charlm.tokenizers import UNK
 
     model = load(checkpoint)
     found = text_argument(text, options["encoding"], model.per_line)
     whole = "".join(chain.from_iterable(found.to_read(model.per_line)))
     model.encode(whole, on_unknown=options["on_unknown"])
     passage = Passage.of(model.tokenizer, whole, model.per_line)
-    if unseen := int((passage.ids == UNK).sum()):
-        terminal.notice(f"{unseen:,} of {len(passage):,} tokens unseen, read as <UNK>")
+    if passage.unseen:
+        terminal.notice(f"{passage.unseen:,} of {len(passage):,} tokens unseen, read as <UNK>")
     getattr(importlib.import_module(VIEWS[view]), view)(model, passage, options)
 
 

@@ -78,7 +78,6 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
       charlm score names.safetensors --next "An"
     """
     from charlm.api import load
-    from charlm.tokenizers import UNK
 
     if sentences == ("-",) and not options["paths"]:
         sentences, options["paths"] = (), ("-",)
@@ -96,9 +95,9 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
     model = load(checkpoint)
     for text in filter(looks_like_a_file, sentences):
         terminal.notice(f"{text} is scored as a sentence itself; for the lines of a file give -f")
-    unseen = sum(token == UNK for token in model.tokenizer.encode(options["given"]))
+    unseen = model.tokenizer.unseen(options["given"])
     if unseen and options["on_unknown"] == "unk":
-        terminal.notice(f"--given: {unseen:,} of its tokens unseen, read as <UNK>")
+        terminal.notice(f"--given: {len(unseen):,} of its tokens unseen, read as <UNK>")
     given = [Sentence(f'"{text}"', text) for text in sentences]
     if options["ask_next"] or options["per_token"] or options["per_word"]:
         _show_tokens(model, given or lines_of_file(options), options)

@@ -27,7 +27,6 @@ from charlm.origin import Origin, first_of, valid_text
 from charlm.scoring import Watch, evaluate
 from charlm.summary import summary
 from charlm.text import text_of
-from charlm.tokenizers import UNK
 
 CHARACTERS = 10_000  # of a text that is read, unless more are asked for
 TEMPERATURES = (0.5, 0.8, 1.0, 1.2)
@@ -108,7 +107,7 @@ def make(
         compared=origin.what if origin else None,
         per_line=model.per_line,
         source=source,
-        unseen=int((ids == UNK).sum()),
+        unseen=reading.passage.unseen,
         reading=reading,
         saturation=saturation(model.engine, model.checkpoint.weights, ids) if has_gates else [],
         flow=_flow(net, ids, name),

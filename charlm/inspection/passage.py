@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import OptionError, TextError
-from charlm.tokenizers import EOS, Ids, Tokenizer
+from charlm.tokenizers import EOS, UNK, Ids, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,11 @@ class Passage:
     def text(self) -> str:
         """All the pieces."""
         return "".join(self.pieces)
+
+    @property
+    def unseen(self) -> int:
+        """How many of its tokens are <UNK>."""
+        return int((self.ids == UNK).sum())
 
     def offsets(self) -> npt.NDArray[np.int64]:
         """Where in `text` each piece begins, and the text's length last."""
