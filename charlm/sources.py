@@ -1,27 +1,30 @@
 """Where text comes from: bytes that can be read again and again, and their strict decoding.
 
 A file is opened afresh for each reading, and must stay as it was; a stream (standard input, a
-named pipe, a process substitution) is first copied to an unnamed temporary file; devices and
-sockets are refused. Every fault names the file and the offset of the byte in it. Knows nothing
-about lines, pieces or counts.
+named pipe, a process substitution) is first copied to an unnamed temporary file, or read once as
+it arrives; devices and sockets are refused. Every fault names the file and the offset of the byte
+in it. Knows nothing about lines, pieces or counts.
 """
 
 import codecs
 import io
 import os
+import select
 import stat
 import sys
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from charlm.errors import OptionError, TextError
 from charlm.foreign import FIRST_BYTES, look_of
 
 BLOCK = 2**20  # bytes read at a time
+TOGETHER = 0.05  # seconds: what arrives within them is one block
 
 MARKS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
     "utf-8": codecs.BOM_UTF8,
@@ -31,7 +34,16 @@ MARKS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
     "utf-16-be": codecs.BOM_UTF16_BE,
 }
 
-Opener = Callable[[], AbstractContextManager[BinaryIO]]
+
+class Readable(Protocol):
+    """What is asked of a file."""
+
+    def seek(self, position: int, /) -> int: ...
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+Opener = Callable[[], AbstractContextManager[Readable]]
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,47 @@ def sources_of(path: str, encoding: str) -> list[Source]:
         with _faults_of(path), open(path, "rb") as pipe:
             return [_stream(path, pipe, encoding)]
     raise TextError(f"{path} is a device or a socket, not a text; give a file or a pipe")
+
+
+def arriving(encoding: str) -> Source:
+    """Standard input, to be read once, in blocks of what has come. Waits for the first byte."""
+    with _faults_of("<stdin>"):
+        stream = _Arriving(_stdin())
+    return _with_codec("<stdin>", lambda: nullcontext(stream), encoding)
+
+
+class _Arriving:
+    """A stream as a `Readable`, which can go back within its first block alone."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._first = self._read(BLOCK)
+        self._position = 0
+
+    def seek(self, position: int, /) -> int:
+        self._position = position
+        return position
+
+    def read(self, size: int, /) -> bytes:
+        block = self._first[self._position : self._position + size]
+        return block if block or not self._first else self._read(size)
+
+    def _read(self, size: int) -> bytes:
+        """What comes within TOGETHER of the first byte, which is waited for; nothing at the end."""
+        read1: Callable[[int], bytes] = self._stream.read1  # type: ignore[attr-defined]
+        block = more = read1(size)
+        until = time.monotonic() + TOGETHER
+        while more and len(block) < size and self._ready(until - time.monotonic()):
+            more = read1(size - len(block))
+            block += more
+        return block
+
+    def _ready(self, seconds: float) -> bool:
+        """Whether there is more, or will be before so many seconds are over."""
+        try:
+            return bool(select.select([self._stream], [], [], max(seconds, 0))[0])
+        except OSError:  # a stream in memory cannot be asked
+            return False
 
 
 def texts_in(folder: str) -> list[str]:

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from itertools import compress
 
 from charlm.errors import TextError
-from charlm.sources import Source, check_encoding, checkpoints_in, sources_of, string_source
+from charlm.sources import (
+    Source,
+    arriving,
+    check_encoding,
+    checkpoints_in,
+    sources_of,
+    string_source,
+)
 
 CHUNK = 2**20  # characters of a piece
 NAMED = 3  # files, at most, that a text of several is called by
@@ -34,10 +41,11 @@ class Counts:
         """Count a text whose pieces never end between a CR and its LF."""
         counts = cls()
         for piece in pieces:
-            counts._add(piece, name)
+            counts.add(piece, name)
         return counts
 
-    def _add(self, piece: str, name: str) -> None:
+    def add(self, piece: str, name: str) -> None:
+        """Count one more piece; TextError for a lone surrogate."""
         if not piece.isascii():
             _utf8(piece, name, self.characters)  # refuses lone surrogates
         self.characters += len(piece)
@@ -73,6 +81,37 @@ class Document:
         Raises TextError when a file is no longer what it was when it was opened.
         """
         return _pieces(_between(self._source.decoded(), start, stop))
+
+
+class Stream:
+    """Standard input, read once and as it comes, which nothing is known of before."""
+
+    def __init__(self, encoding: str) -> None:
+        check_encoding(encoding)
+        self._source = arriving(encoding)
+        self.name = self._source.name
+        self.has_mark = self._source.mark > 0
+        self.counts = Counts()
+
+    def pieces(self) -> Iterator[str]:
+        """The characters as they come, a CR with what follows it. TextError for what is none."""
+        held = ""
+        for string in self._source.decoded():
+            piece = held + string
+            held = "\r" * piece.endswith("\r")
+            yield self._counted(piece.removesuffix("\r"))
+        yield self._counted(held)
+        if not self.counts.characters:
+            raise _empty(self.name)
+
+    @property
+    def notices(self) -> list[str]:
+        """Remarks on what was read so far."""
+        return _notices([self])
+
+    def _counted(self, piece: str) -> str:
+        self.counts.add(piece, self.name)
+        return piece
 
 
 @dataclass(frozen=True)
@@ -211,8 +250,12 @@ def _documents(path: str, encoding: str) -> list[Document]:
     documents = [Document(source) for source in sources_of(path, encoding)]
     if not any(document.characters for document in documents):
         name = documents[0].name if len(documents) == 1 else path
-        raise TextError(f"{name} is empty: there is no text to read")
+        raise _empty(name)
     return documents
+
+
+def _empty(name: str) -> TextError:
+    return TextError(f"{name} is empty: there is no text to read")
 
 
 def _utf8(string: str, name: str, before: int = 0) -> bytes:
@@ -223,8 +266,8 @@ def _utf8(string: str, name: str, before: int = 0) -> bytes:
         raise TextError(f"{name} holds a lone surrogate, {found}; take it out") from None
 
 
-def _notices(documents: Sequence[Document]) -> list[str]:
-    remarks: dict[str, Callable[[Document], int]] = {
+def _notices(documents: Sequence[Document | Stream]) -> list[str]:
+    remarks: dict[str, Callable[[Document | Stream], int]] = {
         "byte order mark dropped": lambda document: document.has_mark,
         KEPT_CR: lambda document: document.counts.crlf,
         "carriage returns without a line feed, kept": lambda document: document.counts.lone_cr,

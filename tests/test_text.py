@@ -2,20 +2,22 @@
 
 import gc
 import io
+import itertools
 import os
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from charlm import sources, text
 from charlm.errors import OptionError, TextError
-from charlm.text import Document, lines_where, open_text, text_of
+from charlm.text import Document, Stream, lines_where, open_text, text_of
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
 MANY_LINES = st.text("ab é\r\n\n\n\t\0€😀", min_size=1, max_size=60)
@@ -415,6 +417,78 @@ def test_standard_input_closed_or_empty(monkeypatch: pytest.MonkeyPatch) -> None
     assert "<stdin> is closed" in refusal("-")
     monkeypatch.setattr(sys, "stdin", None)
     assert "<stdin> is closed" in refusal("-")
+
+
+class Trickle(io.BytesIO):
+    """Bytes that arrive a few at a time."""
+
+    def __init__(self, data: bytes, sizes: list[int]) -> None:
+        super().__init__(data)
+        self._sizes = itertools.cycle(sizes)
+
+    def read1(self, _: int | None = -1) -> bytes:
+        return self.read(next(self._sizes))
+
+
+def found_in(read: Callable[[], tuple[str, list[str]]]) -> tuple[str, list[str]] | str:
+    """The text and its notices, or the refusal."""
+    try:
+        return read()
+    except TextError as error:
+        return str(error)
+
+
+def copied() -> tuple[str, list[str]]:
+    found = open_text(["-"])
+    return "".join(found.chunks()), found.notices
+
+
+def arriving() -> tuple[str, list[str]]:
+    stream = Stream("utf-8")
+    return "".join(stream.pieces()), stream.notices
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    data=MANY_LINES.map(str.encode) | st.binary(max_size=20),
+    mark=st.booleans(),
+    sizes=st.lists(st.integers(1, 9), min_size=1),
+)
+@example(data=b"", mark=False, sizes=[1])
+@example(data=b"abc\xff", mark=False, sizes=[2])
+@example(data="aé".encode()[:-1], mark=False, sizes=[1])
+def test_what_arrives_is_what_a_copy_would_be(data: bytes, mark: bool, sizes: list[int]) -> None:
+    sizes[0] = max(sizes[0], 3)  # a mark arrives whole
+    data = MARKS["utf-8"] * mark + data
+    found = []
+    for read in (copied, arriving):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdin", io.TextIOWrapper(Trickle(data, sizes)))
+            found.append(found_in(read))
+    assert found[0] == found[1]
+
+
+def test_what_arrives_together_is_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "TOGETHER", 20.0)
+    reader, writer = os.pipe()
+    with open(reader, "rb") as pipe, open(writer, "wb", 0) as source:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(pipe))
+        source.write(b"ab")
+        late = threading.Timer(0.05, lambda: (source.write(b"c\n"), source.close()))
+        late.start()
+        assert list(filter(None, Stream("utf-8").pieces())) == ["abc\n"]
+        late.join()
+
+
+def test_a_stream_that_is_a_checkpoint_or_an_unknown_encoding_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    head = (8).to_bytes(8, "little") + b'{"a": 1}'
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(head)))
+    with pytest.raises(TextError, match="<stdin> is a checkpoint"):
+        Stream("utf-8")
+    with pytest.raises(OptionError, match="encoding"):
+        Stream("klingon")
 
 
 def test_no_room_for_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:

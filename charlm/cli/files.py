@@ -28,9 +28,14 @@ def opened(paths: Sequence[str], encoding: str) -> "Text":
 
 
 def _told(text: "Text") -> "Text":
-    for remark in text.notices:
-        terminal.notice(remark)
+    tell_all(text.notices)
     return text
+
+
+def tell_all(notices: Iterable[str]) -> None:
+    """Each on a line of stderr."""
+    for notice in notices:
+        terminal.notice(notice)
 
 
 def text_argument(given: str, encoding: str, per_line: bool = False) -> "Text":

@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ from charlm.cli import terminal
 from charlm.cli.belonging import refuse
 from charlm.cli.files import looks_like_a_file
 from charlm.cli.options import PATH, checkpoint_argument, encoding_option, json_option
-from charlm.cli.sentences import Sentence, blocks_of, lines_of_file
+from charlm.cli.sentences import Sentence, blocks_of_file, lines_of_file
 from charlm.cli.token_table import records, show, write_rows
 from charlm.errors import OptionError, VocabularyError
 from charlm.figures import on_one_line
@@ -66,11 +67,12 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
     """Give the probability of sentences by the chain rule.
 
     Each starts from the zero state after <EOS>, or after --given. Two or more also show which is
-    likelier and by how much. The lines of a file come one a line: number (of several files
-    FILE:NUMBER), ln P, P, bits per character, perplexity, tokens, unseen tokens and text, between
-    tabs where they go into a pipe; there --per-token gives a line a token: the line's number,
-    token, ln P, bits, rank and, of <UNK>, what it stands for; --per-word number, word, ln P, bits,
-    how many tokens it is and how many of them are unseen. --json is an object a line.
+    likelier and by how much. The lines of a file come one a line, those of stdin as they arrive:
+    number (of several files FILE:NUMBER), ln P, P, bits per character, perplexity, tokens, unseen
+    tokens and text, between tabs where they go into a pipe; there --per-token gives a line a
+    token: the line's number, token, ln P, bits, rank and, of <UNK>, what it stands for; --per-word
+    number, word, ln P, bits, how many tokens it is and how many of them are unseen. --json is an
+    object a line.
 
     \b
     Example:
@@ -224,7 +226,8 @@ def _times(log10: float) -> str:
 
 def _show_file(model: "Model", options: dict[str, Any]) -> None:
     """Every line of a file, block by block; sorted, all lines are kept to the end."""
-    scored = _scored(model, lines_of_file(options), options)
+    blocks = (_scores(model, block, options) for block in blocks_of_file(options))
+    scored: Iterator[tuple[Sentence, Score]] = chain.from_iterable(blocks)
     if options["sort"]:
         scored = iter(sorted(scored, key=_surprise))
     if sys.stdout.isatty() and not options["as_json"]:
@@ -240,13 +243,6 @@ def _surprise(scored: tuple[Sentence, "Score"]) -> tuple[bool, float]:
     """
     sentence, score = scored
     return not sentence.text, -round(score.bits_per_character, 6)
-
-
-def _scored(
-    model: "Model", lines: Iterator[Sentence], options: dict[str, Any]
-) -> Iterator[tuple[Sentence, "Score"]]:
-    for block in blocks_of(lines):
-        yield from _scores(model, block, options)
 
 
 def _show_line(sentence: Sentence, score: "Score", as_json: bool) -> None:

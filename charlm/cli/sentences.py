@@ -1,15 +1,15 @@
 """What `charlm score` scores: sentences that were given, or the lines of a file."""
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from charlm.cli import terminal
-from charlm.cli.files import opened
+from charlm.cli.files import opened, tell_all
 from charlm.errors import TextError
 
 if TYPE_CHECKING:
-    from charlm.text import Document, Text
+    from charlm.text import Text
 
 LONGEST = 2**20  # characters of a line
 BLOCK = 4096  # lines, at most, that are read and scored together
@@ -36,10 +36,34 @@ class Sentence(NamedTuple):
 
 def lines_of_file(options: dict[str, Any]) -> Iterator[Sentence]:
     """The lines of all -f FILE, without their ends. Tells the file's notices."""
+    if _comes(options):
+        return chain.from_iterable(_arriving(options["encoding"]))
     return _lines_of(opened(options["paths"], options["encoding"]), options["sort"])
 
 
-def blocks_of(lines: Iterator[Sentence]) -> Iterator[list[Sentence]]:
+def blocks_of_file(options: dict[str, Any]) -> Iterator[list[Sentence]]:
+    """The same in blocks, to be scored together; of standard input never more than has come."""
+    if _comes(options):
+        arrivals = _arriving(options["encoding"])
+        return chain.from_iterable(_blocks(lines) for lines in arrivals)
+    return _blocks(lines_of_file(options))
+
+
+def _comes(options: dict[str, Any]) -> bool:
+    """Whether lines are scored as they come: of standard input alone, in its order."""
+    return options["paths"] == ("-",) and not options["sort"]
+
+
+def _arriving(encoding: str) -> Iterator[list[Sentence]]:
+    """The lines that standard input has each time when it is looked at, and its notices last."""
+    from charlm.text import Stream
+
+    stream = Stream(encoding)
+    yield from _split(stream.name, stream.pieces())
+    tell_all(stream.notices)
+
+
+def _blocks(lines: Iterable[Sentence]) -> Iterator[list[Sentence]]:
     """The lines, BLOCK at a time or, where they are long, about LONGEST characters."""
     block: list[Sentence] = []
     characters = 0
@@ -55,25 +79,31 @@ def blocks_of(lines: Iterator[Sentence]) -> Iterator[list[Sentence]]:
 
 def _lines_of(text: "Text", held: bool) -> Iterator[Sentence]:
     """held: nothing is written before the last line is scored."""
-    done = 0
+    done, several = 0, len(text.documents) > 1
     with terminal.Waiting(f"scoring {text.name}", writes=not held) as waiting:
         for document in text.documents:
-            line_of = partial(_line, document, several=len(text.documents) > 1)
-            rest, number = "", 1
-            for chunk in document.chunks():
-                *whole, rest = (rest + chunk).split("\n")
-                for line in whole:
-                    yield line_of(number, line)
-                    number += 1
-                    done += len(line) + 1
+            file = document.name if several else ""
+            for lines in _split(document.name, document.chunks(), file):
+                for line in lines:
+                    yield line
+                    done += len(line.text) + 1
                     waiting.tell(done / text.characters)
-                line_of(number, rest)  # of a line without end not all is read
-            if rest:
-                yield line_of(number, rest)
 
 
-def _line(document: "Document", number: int, line: str, several: bool) -> Sentence:
-    where = f"{document.name}, line {number}"
+def _split(name: str, pieces: Iterable[str], file: str = "") -> Iterator[list[Sentence]]:
+    """The lines that end in each piece, and last what has no end."""
+    rest, number = "", 1
+    for piece in pieces:
+        *whole, rest = (rest + piece).split("\n")
+        yield [_line(name, number + k, line, file) for k, line in enumerate(whole)]
+        number += len(whole)
+        _line(name, number, rest, file)  # of a line without end not all is read
+    if rest:
+        yield [_line(name, number, rest, file)]
+
+
+def _line(name: str, number: int, line: str, file: str) -> Sentence:
+    where = f"{name}, line {number}"
     if len(line) > LONGEST:
         raise TextError(f"{where}: longer than {LONGEST:,} characters; try charlm eval")
-    return Sentence(where, line, number, document.name if several else "")
+    return Sentence(where, line, number, file)

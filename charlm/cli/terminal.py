@@ -65,8 +65,9 @@ def write(text: str, raw: bool = False) -> None:
 
 
 def write_json(record: Mapping[str, Any]) -> None:
-    """One JSON object on one line of stdout."""
+    """Writes one JSON object on one line to stdout at once."""
     sys.stdout.write(json_of(record) + "\n")
+    sys.stdout.flush()
 
 
 def json_of(value: Any) -> str:

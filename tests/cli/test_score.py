@@ -2,6 +2,9 @@
 
 import json
 import math
+import subprocess
+import sys
+import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -379,6 +382,27 @@ def test_what_overflows_is_refused_by_name(charlm: Any, tmp_path: Path) -> None:
         assert err.startswith("charlm: the network's numbers grow past what float32 holds"), command
         assert err.count("\n") == 1
     assert "'The cat The cat" in charlm("score", path, text, code=1).err
+
+
+@pytest.mark.parametrize("option", [[], ["--json"], ["--per-token"], ["--next", "--json"]])
+def test_a_line_is_answered_before_the_next_is_there(name_path: Path, option: list[str]) -> None:
+    command = [sys.executable, "-m", "charlm", "score", str(name_path), "-", *option]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1) as process:
+        assert process.stdin
+        assert process.stdout
+        late = threading.Timer(120, process.kill)
+        late.start()
+        for line in ("Anna", "Tom"):
+            process.stdin.write(f"{line}\n")
+            answer = process.stdout.readline()
+            assert answer.startswith(("1", "2", "{"))
+            while option == ["--per-token"] and "<EOS>" not in answer:
+                answer = process.stdout.readline()
+        process.stdin.close()
+        assert not process.stdout.read()
+        late.cancel()
+    assert process.returncode == 0
 
 
 def test_a_dash_is_standard_input(charlm: Any, name_path: Path) -> None:
