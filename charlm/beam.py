@@ -11,6 +11,7 @@ import numpy as np
 from charlm.config import check_limits
 from charlm.inference import Array, Engine, Exact, Ids, State, ln_softmax, rows_of
 from charlm.sampling import read_prompt
+from charlm.threads import threads_for
 from charlm.tokenizers import EOS
 
 GREATEST_PENALTY = 10  # powers of a length that every float holds
@@ -55,6 +56,18 @@ def beam_search(
     check_limits("--length", length, minimum=0)
     check_limits("--beam", width, minimum=1)
     check_limits("--length-penalty", length_penalty, minimum=0, maximum=GREATEST_PENALTY)
+    with threads_for(engine.config.parameters):
+        return _search(engine, prompt, width, length, length_penalty, forbidden)
+
+
+def _search(
+    engine: Engine,
+    prompt: Ids,
+    width: int,
+    length: int,
+    length_penalty: float,
+    forbidden: Collection[int],
+) -> list[Found]:
     logits, state = read_prompt(engine, prompt, 1)
     never = np.array(sorted(forbidden), np.intp)
     ended: list[Found] = []

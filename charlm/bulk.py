@@ -67,6 +67,10 @@ class TorchEngine:
             nats, after = self._nats(tokens, targets, state)
         return nats.cpu().numpy(), after
 
+    def after(self, tokens: Ids, state: State) -> State:
+        with torch.no_grad():
+            return self._hidden(tokens, state)[1]
+
     def _nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[torch.Tensor, State]:
         """`nats` as a tensor of the targets' shape, from which gradients can go back.
 

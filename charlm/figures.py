@@ -57,7 +57,7 @@ def hidden(character: str) -> bool:
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
-def sparkline(values: Sequence[float], width: int = 60) -> str:
+def sparkline(values: Sequence[float], width: int) -> str:
     """A small curve, a character a value; of more than `width` (2 or more) every few are shown."""
     if not values:
         return ""
@@ -85,7 +85,7 @@ def perplexity(nats: float | None, digits: int = 2) -> str:
     return f"{math.exp(nats):,.{digits}f}" if nats < 30 else f"10^{nats / math.log(10):.1f}"
 
 
-def bar(fraction: float, width: int = 20) -> str:
+def bar(fraction: float, width: int) -> str:
     """How much is done, as a bar."""
     full = round(min(max(fraction, 0.0), 1.0) * width)
     return "━" * full + "╌" * (width - full)

@@ -44,6 +44,9 @@ class Engine(Protocol):
     def nats(self, tokens: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         """−ln P(target) of each target (time, batch) after the tokens before it, and the state."""
 
+    def after(self, tokens: Ids, state: State) -> State:
+        """The state after tokens (time, batch), of which nothing is predicted."""
+
 
 def ln_softmax(logits: Array) -> Exact:
     """ln P of every token, in double precision: logits less the logarithm of their exps' sum.
@@ -108,6 +111,9 @@ class NumpyEngine:
             np.exp(logits, out=logits)
             nats[part] = np.log(logits.sum(axis=-1)) - chosen
         return nats, state
+
+    def after(self, tokens: Ids, state: State) -> State:
+        return self._hidden(tokens, state)[1]
 
     def _predict(self, hidden: Array) -> Array:
         """Logits of the next token from the last layer's output (rows, hidden)."""

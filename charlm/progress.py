@@ -41,7 +41,9 @@ class Tally:
     nats: float = 0.0
     norm: float = 0.0
     clipped: int = 0
-    since: float = dataclasses.field(default_factory=time.monotonic)  # validations left out
+    since: float = dataclasses.field(
+        default_factory=lambda: time.monotonic()
+    )  # validations left out
     before: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def count(self, tokens: int, nats: float, norm: float, clip: float) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 
 from charlm.config import check_limits
 from charlm.inference import Array, Choice, Engine, Exact, Ids, State, finite, rows_of
+from charlm.sequences import state_after
 from charlm.tokenizers import EOS, UNK, Tokenizer
 
-WINDOW = 256  # tokens of a prompt that are read at once
 DRAWS = 64  # random numbers of a text that are drawn at once
 COLDEST = 1e-300  # what a temperature above 0 counts as, at least
 
@@ -94,12 +94,10 @@ def _draw(weights: Exact, uniforms: Exact) -> Ids:
 
 def read_prompt(engine: Engine, prompt: Ids, batch: int) -> tuple[Array, State]:
     """Reads <EOS> and the prompt once; gives `batch` copies of the last logits and the state."""
-    tokens = np.concatenate([np.array([EOS]), prompt.astype(np.intp)])[:, None]
-    state = engine.initial_state(1)
-    for at in range(0, len(tokens), WINDOW):
-        logits, state = engine.logits(tokens[at : at + WINDOW], state)
+    *context, last = np.concatenate([[EOS], prompt]).astype(np.intp)
+    logits, state = engine.logits(np.array([[last]]), state_after(engine, np.array(context)))
     copies = np.zeros(batch, np.intp)
-    return logits[-1][copies], rows_of(state, copies)
+    return logits[0][copies], rows_of(state, copies)
 
 
 def generate(

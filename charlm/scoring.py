@@ -7,7 +7,7 @@ nothing about checkpoints or terminals.
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from charlm.corpus import Tokens, places_of
 from charlm.inference import Array, Engine, Ids, State, finite, ln_softmax
-from charlm.sequences import WINDOW, sequence_nats, state_after
+from charlm.sequences import WINDOW, predictions, sequence_nats, state_after
 from charlm.threads import threads_for
 from charlm.tokenizers import EOS, UNK, Tokenizer
 
@@ -245,8 +245,7 @@ def _warm_states(engine: Engine, ids: Ids, begins: npt.NDArray[np.int64]) -> Sta
     if len(begins) == 1:
         return state
     steps = np.arange(-WARM_UP, 0)[:, None]
-    inputs = ids[np.maximum(begins + steps, 0)].astype(np.intp)
-    _, warm = engine.nats(inputs, inputs, state)
+    warm = engine.after(ids[np.maximum(begins + steps, 0)].astype(np.intp), state)
     for layer_warm, layer_cold in zip(warm, state, strict=True):
         for part_warm, part_cold in zip(layer_warm, layer_cold, strict=True):
             part_warm[0] = part_cold[0]  # the first stream starts where the sequence does
@@ -257,21 +256,22 @@ def score_tokens(
     engine: Engine, tokenizer: Tokenizer, text: str, *, given: str = "", eos: bool
 ) -> list[TokenScore]:
     """Each token of the text with its −ln P and its rank among all tokens."""
-    context = tokenizer.encode(given).astype(np.intp)
-    tokens = np.concatenate([tokenizer.encode(text).astype(np.intp), np.full(int(eos), EOS)])
-    ids = np.concatenate([[EOS], context, tokens])
-    rows = itertools.islice(_log_probabilities(engine, ids), len(context), None)
+    *context, last = np.concatenate([[EOS], tokenizer.encode(given)]).astype(np.intp)
+    ids = np.concatenate([[last], tokenizer.encode(text), np.full(int(eos), EOS)]).astype(np.intp)
     unseen = (piece for _, piece in tokenizer.unseen(text))
-    return [
-        TokenScore(
-            int(token),
-            tokenizer.piece(int(token)),
-            0.0 - float(row[token]),  # 0.0 rather than -0.0
-            1 + int((row > row[token]).sum()),
-            next(unseen, "") if token == UNK else "",
-        )
-        for token, row in zip(tokens, rows, strict=True)
-    ]
+    with threads_for(engine.config.parameters):
+        state = state_after(engine, np.array(context))
+        return [
+            TokenScore(
+                int(token),
+                tokenizer.piece(int(token)),
+                0.0 - float(row[token]),  # 0.0 rather than -0.0
+                1 + int((row > row[token]).sum()),
+                next(unseen, "") if token == UNK else "",
+            )
+            for rows, tokens in predictions(engine, ids, state)
+            for token, row in zip(tokens, rows, strict=True)
+        ]
 
 
 def next_tokens(
@@ -280,18 +280,11 @@ def next_tokens(
     """The `count` likeliest tokens after <EOS>, `given` and the text, the likeliest first."""
     before = [tokenizer.encode(part).astype(np.intp) for part in (given, text)]
     *context, last = np.concatenate([[EOS], *before]).astype(np.intp)
-    logits, _ = engine.logits(np.array([[last]]), state_after(engine, np.array(context)))
+    with threads_for(engine.config.parameters):
+        logits, _ = engine.logits(np.array([[last]]), state_after(engine, np.array(context)))
     row = ln_softmax(logits[0, 0])
     likeliest = np.argsort(-row, kind="stable")[:count]
     return [
         TokenScore(int(token), tokenizer.piece(int(token)), 0.0 - float(row[token]), rank)
         for rank, token in enumerate(likeliest, 1)
     ]
-
-
-def _log_probabilities(engine: Engine, ids: Ids) -> Iterable[npt.NDArray[np.float64]]:
-    """ln P of every possible token at each place after the first, (vocabulary,) each."""
-    state = engine.initial_state(1)
-    for at in range(0, len(ids) - 1, WINDOW):
-        logits, state = engine.logits(ids[at : min(at + WINDOW, len(ids) - 1), None], state)
-        yield from ln_softmax(logits[:, 0])

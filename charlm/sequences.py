@@ -1,4 +1,4 @@
-"""Many sequences read side by side: −ln P of every token of each.
+"""Sequences of tokens read: many side by side, −ln P of every token, or one in full.
 
 Knows engines and token numbers; knows nothing about texts or what is made of the figures.
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from charlm.inference import Array, Engine, Ids, State, rows_of
+from charlm.inference import Array, Engine, Exact, Ids, State, ln_softmax, rows_of
 from charlm.tokenizers import EOS
 
 WINDOW = 256  # steps run at once
@@ -38,9 +38,19 @@ def state_after(engine: Engine, ids: Ids) -> State:
     """The state of one stream that has read these tokens from the zero state."""
     state = engine.initial_state(1)
     for at in range(0, len(ids), WINDOW):
-        window = ids[at : at + WINDOW, None].astype(np.intp)
-        _, state = engine.nats(window, window, state)
+        state = engine.after(ids[at : at + WINDOW, None].astype(np.intp), state)
     return state
+
+
+def predictions(engine: Engine, ids: Ids, state: State) -> Iterator[tuple[Exact, Ids]]:
+    """What one stream that goes on from `state` predicts at each of ids[1:], window by window.
+
+    ln P of every possible token, (time, vocabulary), and the tokens that came, (time,).
+    """
+    for at in range(0, len(ids) - 1, WINDOW):
+        window = ids[at : at + WINDOW + 1].astype(np.intp)
+        logits, state = engine.logits(window[:-1, None], state)
+        yield ln_softmax(logits[:, 0]), window[1:]
 
 
 def pair_nats(

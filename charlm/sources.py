@@ -56,17 +56,22 @@ class Source:
     mark: int = 0  # bytes of the byte order mark, which no reading sees
 
     def decoded(self) -> Iterator[str]:
-        """The characters, about a block at a time; TextError where the bytes are none."""
+        """The characters, about a block at a time; TextError behind the last before bad bytes."""
         decoder = codecs.getincrementaldecoder(self.codec)()
-        position, block = self.mark, b""  # the position is that behind the block
-        try:
-            for block in self.blocks():
-                position += len(block)
-                yield decoder.decode(block, not block)
-        except UnicodeDecodeError as error:
-            # error.object is what the decoder had kept back, and then the block
-            offset = position - len(error.object) + error.start
-            raise _fault(self.name, self.codec, error, offset, cut=not block) from None
+        position = self.mark  # behind the block
+        for block in self.blocks():
+            position += len(block)
+            before = decoder.getstate()
+            try:
+                string = decoder.decode(block, not block)
+            except UnicodeDecodeError as error:
+                # error.object is what the decoder had kept back, and then the block
+                kept = len(error.object) - len(block)
+                decoder.setstate(before)
+                yield decoder.decode(block[: max(0, error.start - kept)])
+                offset = position - len(error.object) + error.start
+                raise _fault(self.name, self.codec, error, offset, cut=not block) from None
+            yield string
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes behind the mark; the last block is empty."""
@@ -106,8 +111,10 @@ class _Arriving:
     """A stream as a `Readable`, which can go back within its first block alone."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self._stream, self._ended = stream, False
         self._first = self._read(BLOCK)
+        while any(mark.startswith(self._first) for mark in MARKS.values()) and not self._ended:
+            self._first += self._read(BLOCK)  # as long as it may be a part of a mark
         self._position = 0
 
     def seek(self, position: int, /) -> int:
@@ -116,22 +123,30 @@ class _Arriving:
 
     def read(self, size: int, /) -> bytes:
         block = self._first[self._position : self._position + size]
-        return block if block or not self._first else self._read(size)
+        return block or self._read(size)
 
     def _read(self, size: int) -> bytes:
         """What comes within TOGETHER of the first byte, which is waited for; nothing at the end."""
-        read1: Callable[[int], bytes] = self._stream.read1  # type: ignore[attr-defined]
-        block = more = read1(size)
-        until = time.monotonic() + TOGETHER
-        while more and len(block) < size and self._ready(until - time.monotonic()):
-            more = read1(size - len(block))
-            block += more
+        block, until = self._more(size), time.monotonic() + TOGETHER
+        while len(block) < size and self._ready(until - time.monotonic()):
+            block += self._more(size - len(block))
         return block
+
+    def _more(self, size: int) -> bytes:
+        """At least a byte; nothing at the end, after which a terminal could be asked again."""
+        read1: Callable[[int], bytes] = self._stream.read1  # type: ignore[attr-defined]
+        more = b"" if self._ended else read1(size)
+        self._ended = not more
+        return more
 
     def _ready(self, seconds: float) -> bool:
         """Whether there is more, or will be before so many seconds are over."""
         try:
-            return bool(select.select([self._stream], [], [], max(seconds, 0))[0])
+            return (
+                seconds > 0
+                and not self._ended
+                and bool(select.select([self._stream], [], [], seconds)[0])
+            )
         except OSError:  # a stream in memory cannot be asked
             return False
 
@@ -224,6 +239,7 @@ def _stdin() -> BinaryIO:
         raise TextError("<stdin> is closed; give a file or a pipe")
     try:
         device = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode) and not stream.isatty()
+        os.set_blocking(stream.fileno(), True)  # else what has not come yet looks like the end
     except OSError:  # a stream in memory has no file
         device = False
     if device:

@@ -2,9 +2,9 @@
 
 A `Text` is an ordered collection of `Document`s. Each is decoded once, strictly, when it is
 opened, which counts it and finds what is wrong with it, and again, piece by piece, whenever it
-is read. Characters are code points, exactly as the file has them: a byte order mark is dropped,
-nothing else is changed. Lines end at "\\n" alone. Knows nothing about where bytes come from
-(`sources`), nor about tokens, sequences or models.
+is read. A `Stream` is read once, as it comes. Characters are code points, exactly as the file has
+them: a byte order mark is dropped, nothing else is changed. Lines end at "\\n" alone. Knows
+nothing about where bytes come from (`sources`), nor about tokens, sequences or models.
 """
 
 import os

@@ -93,9 +93,7 @@ class Training:
         while not self._stopping:
             if self._due():
                 if (nats := self._validate()) is not None:
-                    begun = time.monotonic()
-                    yield self._progress(nats)
-                    self._spent(time.monotonic() - begun)
+                    yield from self._told(nats)
                 if self.place["validations_since_best"] >= self.config.patience:
                     return
             elif self.complete:
@@ -104,12 +102,16 @@ class Training:
                 self._advance()
                 waited = time.monotonic() - self._tally.since
                 if not self._due() and (self._notice or self.complete or waited >= REPORT_SECONDS):
-                    yield self._progress(None)
+                    yield from self._told(None)
 
-    def _spent(self, seconds: float) -> None:
-        """Accounts for the time that the caller spends on a validation: a sample, a checkpoint."""
-        self._tally.since += seconds
-        self._outside = max(self._outside, seconds)
+    def _told(self, nats: float | None) -> Iterator[Progress]:
+        """A record; the time that the caller spends on it (a checkpoint, a sample) is not ours."""
+        progress, begun = self._progress(nats), time.monotonic()
+        yield progress
+        spent = time.monotonic() - begun
+        self._tally.since += spent
+        if nats is not None:
+            self._outside = max(self._outside, spent)
 
     @property
     def complete(self) -> bool:

@@ -122,6 +122,18 @@ def test_numpy_equals_torch_for_every_tokenizer(kind: str) -> None:
 
 
 @every_cell
+@pytest.mark.parametrize("length", [1, 20])
+def test_the_state_after_tokens_is_the_same_without_predictions(cell: str, length: int) -> None:
+    checkpoint = random_checkpoint(cell, 2)
+    ids = ids_of(checkpoint, length, 3)
+    for engine in engines(checkpoint):
+        _, state = engine.logits(ids, engine.initial_state(3))
+        for layer, other in zip(state, engine.after(ids, engine.initial_state(3)), strict=True):
+            for part, same in zip(layer, other, strict=True):
+                np.testing.assert_array_equal(part, same)
+
+
+@every_cell
 def test_the_engine_in_torch_is_the_model_that_was_trained(cell: str) -> None:
     checkpoint = random_checkpoint(cell, 2)
     model = LanguageModel(checkpoint.model, checkpoint.weights)

@@ -639,11 +639,12 @@ def test_places_are_ranked_by_cells_shared_and_then_by_others(cat_model: Model) 
     assert "whic" in "".join(passage.pieces[found.places[0].begin : found.places[0].end])
 
 
-def test_a_place_shares_a_cell_at_least() -> None:
+def test_a_place_shares_a_cell_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
     shared, others = np.array([3, 0, 2, 0, 1]), np.zeros(5, np.int64)
-    places = matching._best(shared, others, 0, 1, count=50)
+    places = matching._best(shared, others, 0, 1)
     assert [(place.begin, place.shared) for place in places] == [(2, 2), (4, 1)]
-    assert matching._best(shared, others, 0, 1, count=1) == places[:1]
+    monkeypatch.setattr(matching, "PLACES", 1)
+    assert matching._best(shared, others, 0, 1) == places[:1]
 
 
 def test_ones_are_counted_in_parts() -> None:

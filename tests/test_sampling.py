@@ -19,7 +19,8 @@ from charlm.checkpoint import Checkpoint
 from charlm.config import CELLS
 from charlm.errors import OptionError, OverflowingError
 from charlm.inference import Array, Engine, Ids, NumpyEngine
-from charlm.sampling import WINDOW, Sampler, generate, read_prompt, until
+from charlm.sampling import Sampler, generate, read_prompt, until
+from charlm.sequences import WINDOW
 from charlm.tokenizers import EOS, UNK
 
 Floats = npt.NDArray[np.float64]

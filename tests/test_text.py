@@ -1,5 +1,6 @@
 """Text is read exactly, in bounded memory, and every fault is named by file and byte."""
 
+import collections
 import gc
 import io
 import itertools
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from charlm import sources, text
@@ -458,13 +459,13 @@ def arriving() -> tuple[str, list[str]]:
 @example(data=b"abc\xff", mark=False, sizes=[2])
 @example(data="aé".encode()[:-1], mark=False, sizes=[1])
 def test_what_arrives_is_what_a_copy_would_be(data: bytes, mark: bool, sizes: list[int]) -> None:
-    sizes[0] = max(sizes[0], 3)  # a mark arrives whole
     data = MARKS["utf-8"] * mark + data
     found = []
     for read in (copied, arriving):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdin", io.TextIOWrapper(Trickle(data, sizes)))
             found.append(found_in(read))
+    assume("is no text but" not in found[0])  # which takes more than a byte to see
     assert found[0] == found[1]
 
 
@@ -478,6 +479,47 @@ def test_what_arrives_together_is_one_block(monkeypatch: pytest.MonkeyPatch) -> 
         late.start()
         assert list(filter(None, Stream("utf-8").pieces())) == ["abc\n"]
         late.join()
+
+
+def test_what_comes_before_bad_bytes_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for encoding, good in (("utf-8", "aé\n€"), ("shift_jis", "あい"), ("utf-16-le", "ab")):
+        data = good.encode(encoding) + {"utf-16-le": b"\0\xdc\0\xdc"}.get(encoding, b"\xff\xff")
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Trickle(data, [3, 2])))
+        read: list[str] = []
+        with pytest.raises(TextError, match=f"at byte {len(good.encode(encoding))},"):
+            collections.deque(map(read.append, Stream(encoding).pieces()))
+        assert "".join(read) == good
+
+
+def test_standard_input_that_does_not_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for read in (copied, arriving):
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        with open(reader, "rb") as pipe, open(writer, "wb", 0) as source:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(pipe))
+            source.write(b"ab")
+            late = threading.Timer(0.2, lambda: (source.write(b"c\n"), source.close()))
+            late.start()
+            assert read()[0] == "abc\n"
+            late.join()
+
+
+def test_the_end_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal, asked again, would wait for another."""
+
+    class Typed(io.BytesIO):
+        asked = 0
+
+        def read1(self, size: int | None = -1) -> bytes:
+            found = super().read1(size)
+            Typed.asked += not found
+            return found
+
+    for data in (b"", b"ab\n"):
+        Typed.asked = 0
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Typed(data)))
+        found_in(arriving)
+        assert Typed.asked == 1
 
 
 def test_a_stream_that_is_a_checkpoint_or_an_unknown_encoding_is_refused(

@@ -335,6 +335,18 @@ def test_a_time_budget_holds_what_is_made_of_each_validation_too(
     assert 57.0 - keeping <= clock.now - 1_000.0 <= 60.0 + 0.25
 
 
+def test_what_the_caller_takes_is_no_time_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint may be written at any record: the speed that is told is that of the steps."""
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr(training, "REPORT_SECONDS", 0.6)
+    speeds = []
+    for progress in timed_run(clock, monkeypatch, 0.25, 1.0, minutes=1.0).training.run():
+        clock.now += 3.0
+        speeds.append(progress.tokens_per_second)
+    assert len(speeds) > 9
+    assert max(speeds) == pytest.approx(min(speeds), rel=0.1)
+
+
 def test_at_least_one_step_is_made_however_short_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -142,7 +142,7 @@ raw_option = click.option(
 )
 
 
-def read_prompt(model: "Model", options: dict[str, Any]) -> str:
+def prompt_text(model: "Model", options: dict[str, Any]) -> str:
     """What --prompt says, or standard input for -, of which a line ends where its model's do."""
     from charlm.text import open_text
 

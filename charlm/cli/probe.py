@@ -230,7 +230,7 @@ MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ACROSS = 31  # of a curve's picture, where there is room: 0 to 100 %
 
 
-def _axis(across: int = ACROSS) -> str:
+def _axis(across: int) -> str:
     return "0 %" + "50 %".center(across - 8) + "100 %"
 
 

@@ -13,8 +13,8 @@ from charlm.cli.options import (
     encoding_option,
     json_option,
     on_unknown_option,
+    prompt_text,
     raw_option,
-    read_prompt,
 )
 from charlm.cli.texts import MOST_TRIES, Sampled, blocks, own, tokens_of
 
@@ -124,7 +124,7 @@ def command(checkpoint: str, **options: Any) -> None:
     if options["stop"] == "":
         raise OptionError("--stop is empty; give the text to end before, or leave it out")
     model = load(checkpoint)
-    prompt = read_prompt(model, options)
+    prompt = prompt_text(model, options)
     corpus = opened([options["novelty"]], options["encoding"]) if options["novelty"] else None
     if drawn := options["seed"] is None:
         options["seed"] = int.from_bytes(os.urandom(4), "little")

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli.belonging import refuse
-from charlm.cli.options import read_prompt
+from charlm.cli.options import prompt_text
 from charlm.errors import OptionError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def search(checkpoint: str, options: dict[str, Any]) -> None:
 
     _check(options)
     model = load(checkpoint)
-    prompt = read_prompt(model, options)
+    prompt = prompt_text(model, options)
     found = model.search(
         prompt,
         width=options["beam"],

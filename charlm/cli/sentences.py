@@ -54,13 +54,15 @@ def _comes(options: dict[str, Any]) -> bool:
     return options["paths"] == ("-",) and not options["sort"]
 
 
-def _arriving(encoding: str) -> Iterator[list[Sentence]]:
-    """The lines that standard input has each time when it is looked at, and its notices last."""
+def _arriving(encoding: str) -> Iterator[Iterator[Sentence]]:
+    """The lines that standard input has each time when it is looked at. Tells what it notices."""
     from charlm.text import Stream
 
-    stream = Stream(encoding)
-    yield from _split(stream.name, stream.pieces())
-    tell_all(stream.notices)
+    stream, told = Stream(encoding), set[str]()
+    for lines in _split(stream.name, stream.pieces()):
+        tell_all(notice for notice in stream.notices if notice not in told)
+        told.update(stream.notices)
+        yield lines
 
 
 def _blocks(lines: Iterable[Sentence]) -> Iterator[list[Sentence]]:
@@ -82,28 +84,36 @@ def _lines_of(text: "Text", held: bool) -> Iterator[Sentence]:
     done, several = 0, len(text.documents) > 1
     with terminal.Waiting(f"scoring {text.name}", writes=not held) as waiting:
         for document in text.documents:
-            file = document.name if several else ""
-            for lines in _split(document.name, document.chunks(), file):
-                for line in lines:
-                    yield line
-                    done += len(line.text) + 1
-                    waiting.tell(done / text.characters)
+            pieces = _split(document.name, document.chunks(), document.name * several)
+            for line in chain.from_iterable(pieces):
+                yield line
+                done += len(line.text) + 1
+                waiting.tell(done / text.characters)
 
 
-def _split(name: str, pieces: Iterable[str], file: str = "") -> Iterator[list[Sentence]]:
+def _split(name: str, pieces: Iterable[str], file: str = "") -> Iterator[Iterator[Sentence]]:
     """The lines that end in each piece, and last what has no end."""
     rest, number = "", 1
     for piece in pieces:
         *whole, rest = (rest + piece).split("\n")
-        yield [_line(name, number + k, line, file) for k, line in enumerate(whole)]
+        yield _sentences(name, number, whole, file)
         number += len(whole)
-        _line(name, number, rest, file)  # of a line without end not all is read
+        _check_length(_where(name, number), rest)  # of a line without end not all is read
     if rest:
-        yield [_line(name, number, rest, file)]
+        yield _sentences(name, number, [rest], file)
 
 
-def _line(name: str, number: int, line: str, file: str) -> Sentence:
-    where = f"{name}, line {number}"
+def _sentences(name: str, first: int, lines: list[str], file: str) -> Iterator[Sentence]:
+    for number, line in enumerate(lines, first):
+        where = _where(name, number)
+        _check_length(where, line)
+        yield Sentence(where, line, number, file)
+
+
+def _where(name: str, number: int) -> str:
+    return f"{name}, line {number}"
+
+
+def _check_length(where: str, line: str) -> None:
     if len(line) > LONGEST:
         raise TextError(f"{where}: longer than {LONGEST:,} characters; try charlm eval")
-    return Sentence(where, line, number, file)

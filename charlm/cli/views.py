@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Options = dict[str, Any]
 EOS_NAME = "<EOS>"  # of `charlm.tokenizers`, which imports NumPy
 GREATEST = 10  # surprises, and cells found, that are listed
+AROUND = 16  # tokens and characters, at most, that are shown before and behind a span
 
 
 def columns(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -83,12 +84,12 @@ def of_characters(passage: "Passage", values: Sequence[float]) -> list[float]:
     return summed
 
 
-def around(passage: "Passage", begin: int, end: int, name: str = "", reach: int = 16) -> str:
+def around(passage: "Passage", begin: int, end: int, name: str = "") -> str:
     """Tokens begin to end in brackets, with some of the text before and behind.
 
     name: what stands there instead of bytes that complete no character.
     """
-    before = "".join(passage.pieces[max(0, begin - reach) : begin])[-reach:]
+    before = "".join(passage.pieces[max(0, begin - AROUND) : begin])[-AROUND:]
     inside = "".join(pieces(passage, slice(begin, end))) or name
-    behind = "".join(passage.pieces[end : end + reach])[:reach]
+    behind = "".join(passage.pieces[end : end + AROUND])[:AROUND]
     return on_one_line(f"{before}⟦{inside}⟧{behind}")

@@ -38,6 +38,10 @@ class Watched:
         self._count(tokens)
         return self._engine.nats(tokens, targets, state)
 
+    def after(self, tokens: "Ids", state: "State") -> "State":
+        self._count(tokens)
+        return self._engine.after(tokens, state)
+
     def _count(self, tokens: "Ids") -> None:
         self._left = max(0, self._left - tokens.size)
         self._watch(1 - self._left / self._tokens)

@@ -13,6 +13,7 @@ import charlm
 from charlm.api import Model
 from charlm.baselines import baselines
 from charlm.bulk import TorchEngine
+from charlm.container import SUFFIX
 from charlm.corpus import tokenize
 from charlm.errors import OptionError, TextError
 from charlm.extras.charts import Chart, Line
@@ -207,4 +208,4 @@ def check_characters(characters: int) -> None:
 
 def name_of(path: str | os.PathLike[str]) -> str:
     """What a report calls the model: its file's name."""
-    return os.path.basename(os.fspath(path)).removesuffix(".safetensors")
+    return os.path.basename(os.fspath(path)).removesuffix(SUFFIX)

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from charlm.checkpoint import Checkpoint, load
+from charlm.container import SUFFIX
 from charlm.errors import OptionError
 from charlm.logs import ADVICE, read_log
+from charlm.sources import is_checkpoint
 
-SUFFIX = ".safetensors"
 FIELDS = ("step", "seconds", "train_nats")  # that every record of a log has
 Points = list[tuple[float, float]]
 
@@ -57,7 +58,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     Raises CheckpointError, or TextError with the file, the line and what is wrong there.
     """
     name = os.path.basename(os.fspath(path))
-    if name.endswith(SUFFIX):
+    if name.endswith(SUFFIX) or is_checkpoint(os.fspath(path)):
         return Run.of(load(path), name.removesuffix(SUFFIX))
     with open(path, encoding="utf-8", errors="replace") as file:
         advice = f"{ADVICE}, or a checkpoint (*{SUFFIX})"

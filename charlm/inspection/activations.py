@@ -55,14 +55,14 @@ def blocks(engine: Engine, ids: Ids, length: int = BLOCK) -> Iterator[Block]:
     Step t is the reading of ids[t + 1]. Raises OverflowingError where a state is not finite.
     """
     zero = engine.initial_state(1)
-    _, state = engine.logits(ids[:1, None], zero)
+    state = engine.after(ids[:1, None], zero)
     for start in range(0, len(ids) - 1, length):
         part = ids[start + 1 : start + 1 + length]
         before, after = _empty(zero, len(part)), _empty(zero, len(part))
         for t, token in enumerate(part):
             state = zero if token == EOS else state
             _keep(before, t, state)
-            _, state = engine.logits(part[t : t + 1, None], state)
+            state = engine.after(part[t : t + 1, None], state)
             _keep(after, t, state)
         for state_part in itertools.chain(*after):
             finite(state_part)

@@ -37,14 +37,12 @@ class Matches:
     places: list[Place]
 
 
-def match(
-    engine: Engine, ids: Ids, begin: int, end: int, threshold: float, count: int = PLACES
-) -> Matches:
+def match(engine: Engine, ids: Ids, begin: int, end: int, threshold: float) -> Matches:
     """Places of the same length where most of the span's cells are on and fewest others.
 
-    Each has at least one of them on; none overlaps the span or a better place. Tokens are counted
-    without the first <EOS>: the span is ids[begin + 1 : end + 1]. Raises OptionError if no cell is
-    on throughout the span.
+    There are PLACES at most. Each has at least one of them on; none overlaps the span or a better
+    place. Tokens are counted without the first <EOS>: the span is ids[begin + 1 : end + 1]. Raises
+    OptionError if no cell is on throughout the span.
     """
     on = throughout(_switched(engine, ids, threshold), end - begin)
     wanted = on[begin].copy()
@@ -58,7 +56,7 @@ def match(
     others = _count(on, ~wanted)
     return Matches(
         [Cell.at(int(column), engine.config) for column in columns],
-        _best(shared, others, begin, end, count),
+        _best(shared, others, begin, end),
     )
 
 
@@ -93,14 +91,13 @@ def _best(
     others: npt.NDArray[np.int64],
     begin: int,
     end: int,
-    count: int,
 ) -> list[Place]:
     length = end - begin
     free = np.ones(len(shared) + length, bool)
     free[begin:end] = False
     places: list[Place] = []
     for at in np.lexsort((others, -shared)):
-        if len(places) == count or not shared[at]:
+        if len(places) == PLACES or not shared[at]:
             break
         if free[at] and free[at + length - 1]:
             places.append(Place(int(at), int(at) + length, int(shared[at]), int(others[at])))

@@ -5,20 +5,21 @@ Knows engines and passages; knows nothing about terminals. `ScoredText` shows it
 
 import dataclasses
 import html
+import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from charlm.figures import visible
-from charlm.inference import Engine, Ids, ln_softmax
+from charlm.inference import Engine, Ids
 from charlm.inspection.colours import Colour, hexadecimal, ink, sequential
 from charlm.inspection.passage import Passage
 from charlm.scoring import Score, TokenScore
+from charlm.sequences import predictions
 from charlm.tokenizers import EOS
 
-WINDOW = 256  # steps run at once
 MOST_BITS = 10.0  # the colour scale's end: a token of probability 1/1024, or less
 
 Floats = npt.NDArray[np.float64]
@@ -33,7 +34,7 @@ class Expectations:
     likeliest: npt.NDArray[np.int64]  # (tokens, count): token numbers, the likeliest first
     probabilities: Floats  # (tokens, count)
 
-    def greatest(self, count: int = 10) -> list[int]:
+    def greatest(self, count: int) -> list[int]:
         """The tokens with the most bits, the greatest first."""
         return [int(t) for t in np.argsort(-self.bits, kind="stable")[:count]]
 
@@ -41,19 +42,14 @@ class Expectations:
 def expectations(engine: Engine, passage: Passage, count: int = 5) -> Expectations:
     """Reads the passage once; every sequence starts from the zero state after <EOS>."""
     count = min(count, engine.config.vocabulary_size)
-    rows = [_expected(*window, count) for window in _windows(engine, passage.ids)]
+    ids, zero = passage.ids, engine.initial_state(1)
+    starts = [*np.flatnonzero(ids[:-1] == EOS), len(ids) - 1]
+    rows = [
+        _expected(*window, count)
+        for begin, end in itertools.pairwise(starts)
+        for window in predictions(engine, ids[begin : end + 1], zero)
+    ]
     return Expectations(*(np.concatenate(column) for column in zip(*rows, strict=True)))
-
-
-def _windows(engine: Engine, ids: Ids) -> Iterable[tuple[Floats, Ids]]:
-    """ln P (time, vocabulary) and the tokens that came, (time,)."""
-    starts = np.flatnonzero(ids[:-1] == EOS)
-    for begin, end in zip(starts, [*starts[1:], len(ids) - 1], strict=True):
-        state = engine.initial_state(1)
-        for at in range(begin, end, WINDOW):
-            stop = min(at + WINDOW, end)
-            logits, state = engine.logits(ids[at:stop, None], state)
-            yield ln_softmax(logits[:, 0]), ids[at + 1 : stop + 1]
 
 
 def _expected(

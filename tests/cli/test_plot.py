@@ -62,6 +62,13 @@ def test_pictures_of_checkpoints(
     assert (tmp_path / "p.png").stat().st_size > 10_000
 
 
+def test_a_checkpoint_of_any_name_is_one(charlm: Any, cat_path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "mine"
+    copy.write_bytes(cat_path.read_bytes())
+    charlm("plot", copy, "-o", tmp_path / "p.png")
+    assert (tmp_path / "p.png").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

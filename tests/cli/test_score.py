@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 import threading
+import tracemalloc
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from conftest import KEYS, random_checkpoint
 
 from charlm.api import Model, load
 from charlm.checkpoint import save
+from charlm.cli import sentences
 
 GOOD, BAD = "The cat was full.", "The cat were full."
 
@@ -403,6 +405,27 @@ def test_a_line_is_answered_before_the_next_is_there(name_path: Path, option: li
         assert not process.stdout.read()
         late.cancel()
     assert process.returncode == 0
+
+
+def test_lines_are_made_one_by_one() -> None:
+    tracemalloc.start()
+    count = sum(1 for lines in sentences._split("a", ["b\n" * 2**18] * 2) for _ in lines)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 2**19
+    assert most < 10e6
+
+
+def test_what_is_noticed_is_said_before_the_lines_and_once(name_path: Path) -> None:
+    command = [sys.executable, "-m", "charlm", "score", str(name_path), "-"]
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    ran = subprocess.run(command, input=b"Anna\r\n" * 3 + b"Tom\n\xff\n", check=False, **both)
+    lines = ran.stdout.decode().splitlines()
+    assert "CR LF" in lines[0]
+    assert [line.split("\t")[0] for line in lines[1:5]] == ["1", "2", "3", "4"]
+    assert "<stdin> is not utf-8 (0xFF at byte 22" in lines[5]
+    assert len(lines) == 6
+    assert ran.returncode == 1
 
 
 def test_a_dash_is_standard_input(charlm: Any, name_path: Path) -> None:
