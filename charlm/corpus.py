@@ -201,7 +201,7 @@ def _split(text: Text, valid: Text | None, fraction: float, per_line: bool) -> t
         return partial(text.to_read, per_line), partial(valid.to_read, per_line)
     if per_line:
         return lambda: [lines_of(text, held=False)], lambda: [lines_of(text, held=True)]
-    boundary = int(text.characters * (1 - fraction))
+    boundary = int(round(text.characters * (1 - fraction), 6))  # 10 × (1 − 0.9) is 1
     return partial(_between, text, 0, boundary), partial(_between, text, boundary, text.characters)
 
 

@@ -8,7 +8,6 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -126,19 +125,21 @@ def score(
     """Scores each text as a sequence that starts from the zero state after <EOS> and `given`.
 
     The probability of `given`, which is read once, is not counted; with `eos` the sequence's end
-    after the text is. Equal texts, also read once, get the very same figures. Raises
+    after the text is. What is equal in tokens, also read once, gets the very same figures. Raises
     OverflowingError where the network's numbers are not finite, as all here do.
     """
-    different = list(dict.fromkeys(texts))
     *context, last = np.concatenate([[EOS], tokenizer.encode(given)]).astype(np.intp)
-    encoded = [tokenizer.encode(text).astype(np.intp) for text in different]
+    encoded = [tokenizer.encode(text).astype(np.intp) for text in texts]
+    different = {tokens.tobytes(): tokens for tokens in encoded}
     end = np.full(int(eos), EOS)
-    sequences = [np.concatenate([[last], tokens, end]) for tokens in encoded]
+    sequences = [np.concatenate([[last], tokens, end]) for tokens in different.values()]
     with threads_for(engine.config.parameters):
         nats = sequence_nats(engine, sequences, state_after(engine, np.array(context)))
-    scores = map(partial(_score, eos), different, encoded, nats)
-    found = dict(zip(different, scores, strict=True))
-    return [found[text] for text in texts]
+    found = dict(zip(different, nats, strict=True))
+    return [
+        _score(eos, text, tokens, found[tokens.tobytes()])
+        for text, tokens in zip(texts, encoded, strict=True)
+    ]
 
 
 def _score(eos: bool, text: str, tokens: Ids, nats: Array) -> Score:

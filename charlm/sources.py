@@ -9,10 +9,7 @@ in it. Knows nothing about lines, pieces or counts.
 import codecs
 import io
 import os
-import select
 import stat
-import sys
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -22,9 +19,9 @@ from typing import BinaryIO, Protocol
 
 from charlm.errors import OptionError, TextError
 from charlm.foreign import FIRST_BYTES, look_of
+from charlm.streams import Arriving, standard_input
 
 BLOCK = 2**20  # bytes read at a time
-TOGETHER = 0.05  # seconds: what arrives within them is one block
 
 MARKS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
     "utf-8": codecs.BOM_UTF8,
@@ -87,7 +84,7 @@ class Source:
 def sources_of(path: str, encoding: str) -> list[Source]:
     """What a path names: a file, "-" for standard input, a pipe, or the files of a folder."""
     if path == "-":
-        return [_stream("<stdin>", _stdin(), encoding)]
+        return [_stream("<stdin>", standard_input(), encoding)]
     with _faults_of(path):
         mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
@@ -103,52 +100,8 @@ def sources_of(path: str, encoding: str) -> list[Source]:
 def arriving(encoding: str) -> Source:
     """Standard input, to be read once, in blocks of what has come. Waits for the first byte."""
     with _faults_of("<stdin>"):
-        stream = _Arriving(_stdin())
+        stream = Arriving(standard_input(), BLOCK, MARKS.values())
     return _with_codec("<stdin>", lambda: nullcontext(stream), encoding)
-
-
-class _Arriving:
-    """A stream as a `Readable`, which can go back within its first block alone."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self._ended = stream, False
-        self._first = self._read(BLOCK)
-        while any(mark.startswith(self._first) for mark in MARKS.values()) and not self._ended:
-            self._first += self._read(BLOCK)  # as long as it may be a part of a mark
-        self._position = 0
-
-    def seek(self, position: int, /) -> int:
-        self._position = position
-        return position
-
-    def read(self, size: int, /) -> bytes:
-        block = self._first[self._position : self._position + size]
-        return block or self._read(size)
-
-    def _read(self, size: int) -> bytes:
-        """What comes within TOGETHER of the first byte, which is waited for; nothing at the end."""
-        block, until = self._more(size), time.monotonic() + TOGETHER
-        while len(block) < size and self._ready(until - time.monotonic()):
-            block += self._more(size - len(block))
-        return block
-
-    def _more(self, size: int) -> bytes:
-        """At least a byte; nothing at the end, after which a terminal could be asked again."""
-        read1: Callable[[int], bytes] = self._stream.read1  # type: ignore[attr-defined]
-        more = b"" if self._ended else read1(size)
-        self._ended = not more
-        return more
-
-    def _ready(self, seconds: float) -> bool:
-        """Whether there is more, or will be before so many seconds are over."""
-        try:
-            return (
-                seconds > 0
-                and not self._ended
-                and bool(select.select([self._stream], [], [], seconds)[0])
-            )
-        except OSError:  # a stream in memory cannot be asked
-            return False
 
 
 def texts_in(folder: str) -> list[str]:
@@ -231,20 +184,6 @@ def _with_codec(name: str, opener: Opener, encoding: str) -> Source:
     if asked in ("utf-16", "utf-32") and head:
         raise TextError(f"{name}: no byte order mark; try --encoding {asked}-le or {asked}-be")
     return Source(name, opener, asked)
-
-
-def _stdin() -> BinaryIO:
-    stream: BinaryIO | None = getattr(sys.stdin, "buffer", None)
-    if stream is None or stream.closed:
-        raise TextError("<stdin> is closed; give a file or a pipe")
-    try:
-        device = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode) and not stream.isatty()
-        os.set_blocking(stream.fileno(), True)  # else what has not come yet looks like the end
-    except OSError:  # a stream in memory has no file
-        device = False
-    if device:
-        raise TextError("<stdin> is a device, not a text; give a file or a pipe")
-    return stream
 
 
 def _files_in(folder: str) -> list[str]:

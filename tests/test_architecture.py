@@ -25,6 +25,7 @@ FLOORS = {
     "threads": 0,
     "devices": 1,
     "sources": 1,
+    "streams": 1,
     "text": 1,
     "tokenizers": 1,
     "cells": 1,

@@ -155,6 +155,19 @@ def test_lines_need_a_token_that_ends_them() -> None:
         tokenize([["a\n"]], tokenizer, per_line=True)
 
 
+@pytest.mark.parametrize("characters", [10, 100, 1_000])
+def test_a_share_is_what_it_says(characters: int) -> None:
+    for tenths in range(1, 10):
+        corpus = build_corpus(text_of("ab" * (characters // 2)), valid_fraction=tenths / 10)
+        assert corpus.valid.characters == characters * tenths // 10
+
+
+def test_a_text_without_a_word_is_refused() -> None:
+    for text in (" \t ", "a" * 101):
+        with pytest.raises(TextError, match="only white space, or words of more than 100 char"):
+            build_corpus(text_of(text * 20), tokenizer="words", valid_fraction=0.5)
+
+
 def test_a_text_in_many_documents_is_split_over_all_of_them() -> None:
     documents = (*text_of("abcde").documents, *text_of("fghij").documents)
     text = text_of("x").__class__(documents, [])

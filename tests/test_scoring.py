@@ -16,7 +16,7 @@ from charlm.corpus import Tokens, tokenize
 from charlm.figures import scientific
 from charlm.inference import Array, Ids, NumpyEngine, State
 from charlm.scoring import WARM_UP, evaluate, next_tokens, score, score_tokens
-from charlm.sequences import WINDOW
+from charlm.sequences import BATCH_TOKENS, WINDOW
 from charlm.tokenizers import EOS, KINDS, UNK
 
 every_cell = pytest.mark.parametrize("cell", CELLS)
@@ -107,6 +107,13 @@ def test_equal_texts_get_the_same_figures_to_the_last_bit() -> None:
     model = random_model(per_line=True)
     many = ["The cat", "sat.", *["The cats"] * 11, "The"] * 3
     assert len(set(model.scores(many))) == 4
+
+
+def test_what_is_equal_in_tokens_is_equal_wherever_it_is_read() -> None:
+    """Ω and Ψ are both <UNK>; as many tokens as these are read in two batches."""
+    model, text = random_model(), long_text(BATCH_TOKENS // 3)
+    one, _, other = model.scores([f"Ω{text}", f"ab{text}", f"Ψ{text}"])
+    assert one.log_probability == other.log_probability
 
 
 def test_what_is_given_is_read_once() -> None:

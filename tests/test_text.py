@@ -16,7 +16,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from charlm import sources, text
+from charlm import sources, streams, text
 from charlm.errors import OptionError, TextError
 from charlm.text import Document, Stream, lines_where, open_text, text_of
 
@@ -470,7 +470,7 @@ def test_what_arrives_is_what_a_copy_would_be(data: bytes, mark: bool, sizes: li
 
 
 def test_what_arrives_together_is_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "TOGETHER", 20.0)
+    monkeypatch.setattr(streams, "TOGETHER", 20.0)
     reader, writer = os.pipe()
     with open(reader, "rb") as pipe, open(writer, "wb", 0) as source:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(pipe))

@@ -19,7 +19,7 @@ from charlm.figures import visible
 from charlm.inference import Array
 from charlm.inspection.activations import Block, Cell, blocks
 from charlm.inspection.features import FEATURES, of_tokens
-from charlm.inspection.finding import Found, FoundCell, find_in, squashed
+from charlm.inspection.finding import Found, FoundCell, find_in
 from charlm.inspection.passage import Passage
 from charlm.inspection.surprise import Expectations, expectations
 
@@ -85,7 +85,7 @@ def read(model: Model, text: str) -> Reading:
     found = _find(kept, passage, model)
     values = np.concatenate([block.values() for block in kept])
     if no_bound := config.cell == "rnn-relu":
-        values = squashed(values)
+        values = values / (1 + np.abs(values))
     columns = _columns(values, found, model)
     levels = ((values[:, columns] + 1) * (LEVELS / 2)).astype(np.int64).clip(0, LEVELS - 1)
     return Reading(

@@ -21,10 +21,7 @@ from charlm.inspection.activations import Block, Cell, blocks
 from charlm.inspection.features import Labels
 from charlm.inspection.passage import Passage
 
-# Values of a cell that AUROC tells apart. The worst error measured on trained models was 0.0015,
-# and 0.015 where one value is a cell's for much of the text.
-LEVELS = 1024
-UNBOUNDED = ("lstm", "lstm-peephole", "rnn-relu")  # cells whose memory knows no bound
+LEVELS = 1024  # values of a cell that AUROC tells apart; in shorter halves all of them
 MOVES = 5
 
 Floats = npt.NDArray[np.float64]
@@ -94,7 +91,7 @@ def find_in(read: Iterable[Block], config: ModelConfig, labels: Labels) -> Found
     halves: list[Statistics] = [kind(cells, len(sets)) for _ in range(2)]
     for block in read:
         at = max(0, middle - block.start)
-        values = block.values() if counted else _ranked(block, config)
+        values = block.values() if counted else block.memories()  # tanh(c) loses the order of c
         halves[0].add(values[:at], stacked[block.steps][:at])
         halves[1].add(values[at:], stacked[block.steps][at:])
     chosen, held_out = (half.strengths() for half in halves)
@@ -122,21 +119,6 @@ def _moved(draw: np.random.Generator, labels: Labels, middle: int) -> Labels:
     return np.concatenate([np.roll(half, draw.integers(len(half))) for half in halves])
 
 
-def _ranked(block: Block, config: ModelConfig) -> Array:
-    """Between −1 and 1, in the order of the cells' values: tanh(c) would run together at its ends.
-
-    (time, cells).
-    """
-    memories = block.memories()
-    return squashed(memories) if config.cell in UNBOUNDED else memories
-
-
-def squashed(values: Array) -> Array:
-    """v / (1 + |v|): between −1 and 1, in the same order."""
-    shares: Array = values / (1 + np.abs(values))
-    return shares
-
-
 def _order(strengths: Floats) -> npt.NDArray[np.int64]:
     return np.argsort(-np.abs(strengths), kind="stable")
 
@@ -152,30 +134,50 @@ def _found(
 
 
 class Ranks:
-    """AUROC from a histogram of every cell, with LEVELS levels from −1 to 1.
+    """AUROC from a histogram of every cell, whose levels end at the values that come first.
 
-    Values of one level are equal, and equal values count half.
+    Where no more than LEVELS come every value has its own; of more, about one in LEVELS lies in
+    each (the worst error found in 12,000 tokens was 0.0012). Values of one level are equal, and
+    equal values count half.
     """
 
     def __init__(self, cells: int, sets: int) -> None:
-        self._all = np.zeros(cells * LEVELS, np.int32)
-        self._where = np.zeros((sets, cells * LEVELS), np.int32)
-        self._cells = cells
+        self._first: list[tuple[Array, Labels]] = []  # until they are LEVELS or more
+        self._ends: Array | None = None  # (cells, levels)
+        self._all = np.zeros((cells, LEVELS + 1), np.int32)
+        self._where = np.zeros((sets, cells, LEVELS + 1), np.int32)
 
     def add(self, values: Array, labels: Labels) -> None:
-        levels = ((values + 1) * (LEVELS / 2)).astype(np.int64).clip(0, LEVELS - 1)
-        levels += np.arange(self._cells) * LEVELS
-        self._all += np.bincount(levels.ravel(), minlength=len(self._all)).astype(np.int32)
-        for where, label in zip(self._where, labels.T, strict=True):
-            where += np.bincount(levels[label].ravel(), minlength=len(where)).astype(np.int32)
+        if self._ends is not None:
+            self._count(values, labels, self._ends)
+            return
+        self._first.append((values, labels))
+        if sum(len(labels) for _, labels in self._first) >= LEVELS:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Chooses the levels, and counts what waited for them."""
+        ordered = np.sort(np.concatenate([values for values, _ in self._first]), axis=0)
+        kept = np.linspace(0, len(ordered) - 1, min(LEVELS, len(ordered))).astype(np.intp)
+        self._ends = np.ascontiguousarray(ordered[kept].T)
+        for values, labels in self._first:
+            self._count(values, labels, self._ends)
+        self._first = []
+
+    def _count(self, values: Array, labels: Labels, ends: Array) -> None:
+        for cell, column in enumerate(values.T):
+            levels = np.searchsorted(ends[cell], column)
+            self._all[cell] += np.bincount(levels, minlength=LEVELS + 1)
+            for where, label in zip(self._where, labels.T, strict=True):
+                where[cell] += np.bincount(levels[label], minlength=LEVELS + 1)
 
     def strengths(self) -> Floats:
-        shape = (self._cells, LEVELS)
-        total = self._all.reshape(shape).astype(np.float64)
+        if self._first:
+            self._settle()
         rows = []
         for where in self._where:
-            yes = where.reshape(shape).astype(np.float64)
-            no = total - yes
+            yes = where.astype(np.float64)
+            no = self._all - yes
             below = np.cumsum(no, axis=1) - no / 2
             area = (yes * below).sum(axis=1) / (yes.sum(axis=1) * no.sum(axis=1))
             rows.append(area - 0.5)

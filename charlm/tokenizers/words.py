@@ -70,7 +70,10 @@ class Words:
         """The most frequent words, of equally frequent ones the first in code point order."""
         counts = _count(chunks)
         if not counts:
-            raise TextError("the text holds no words to learn, only white space")
+            raise TextError(
+                "the text holds no word to learn: only white space, or words of more than "
+                f"{_LONGEST} characters"
+            )
         often = [word for word in counts if counts[word] >= min_count]
         if not often:
             most = max(counts.values())
