@@ -24,9 +24,7 @@ from charlm.stepping import Stepper
 from charlm.validation import Validation
 from charlm.windows import windows_of
 
-VALIDATIONS = 40  # at most, in a run
-VALIDATION_COST = 0.03  # at most this share of a time budget
-VALIDATED = 0.5  # tokens, at most, for each one that is trained on, where steps or epochs are given
+SOON = 15.0  # seconds that a stopped run may take to measure its last weights
 MOST_FAILURES = 3
 ADVICE = "try a lower --learning-rate or a lower --clip"
 REPORT_SECONDS = 0.2
@@ -106,12 +104,22 @@ class Training:
 
     def _told(self, nats: float | None) -> Iterator[Progress]:
         """A record; the time that the caller spends on it (a checkpoint, a sample) is not ours."""
-        progress, begun = self._progress(nats), time.monotonic()
-        yield progress
-        spent = time.monotonic() - begun
+        yield (progress := self._progress(nats))
+        spent = self.seconds() - progress.seconds
         self._tally.since += spent
-        if nats is not None:
-            self._outside = max(self._outside, spent)
+        self._outside = max(self._outside, spent * (nats is not None))
+
+    def last_validation(self) -> Progress | None:
+        """Of a stopped run by minutes: how good its last weights are, if that is soon known.
+
+        By steps or epochs a run ends as if it had never stopped: nothing else is validated there.
+        """
+        new = self.history and self.history[-1]["step"] < self.place["step"]
+        if self.config.minutes is None or not new or self.place["validation_seconds"] > SOON:
+            return None
+        self._stopping = False  # which would end a validation
+        nats = self._validate()
+        return None if nats is None else self._progress(nats)
 
     @property
     def complete(self) -> bool:
@@ -138,9 +146,8 @@ class Training:
 
     def result(self) -> dict[str, npt.NDArray[np.float32]]:
         """The weights to keep: those of the best validation, before any the averaged ones."""
-        if self.place["best_nats"] is None:
-            return copies(self._optimiser.averaged)
-        return self.best
+        validated = self.place["best_nats"] is not None
+        return self.best if validated else copies(self._optimiser.averaged)
 
     def seconds(self) -> float:
         """Seconds spent on this run, earlier parts of it included."""
@@ -228,19 +235,12 @@ class Training:
 
     def _next_validation(self) -> float:
         """The share of the budget at which to validate next, the last time at 1."""
-        now = self.fraction()
-        later = now + self._interval()
+        later = (now := self.fraction()) + self._interval()
         return later if now >= 1 else min(later, 1.0)
 
     def _interval(self) -> float:
-        """The share of the budget between two validations: more where one takes long."""
-        config = self.config
-        if config.minutes is not None:  # otherwise the sizes tell
-            cost = self.place["validation_seconds"] / (config.minutes * 60) / VALIDATION_COST
-        else:
-            epochs = config.epochs or (config.steps or 1) / self.windows
-            cost = self._validation.events / (epochs * self._train_events) / VALIDATED
-        return min(max(1 / VALIDATIONS, float(cost)), 1.0)
+        seconds = self.place["validation_seconds"]
+        return self._validation.interval(self.config, seconds, self.windows, self._train_events)
 
     def _progress(self, valid_nats: float | None) -> Progress:
         self._look()

@@ -1,6 +1,6 @@
 """Measuring a model while it trains, on text that it does not learn from.
 
-Knows nothing about optimisers or budgets.
+Knows nothing about optimisers.
 """
 
 import math
@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from charlm.bulk import TorchEngine
+from charlm.config import TrainConfig
 from charlm.corpus import Tokens, places_of
 from charlm.errors import OverflowingError
 from charlm.inference import Array, Ids, State
@@ -17,6 +18,9 @@ from charlm.scoring import evaluate
 from charlm.tokenizers import EOS
 
 STREAMS, MANY_STREAMS = 32, 256  # side by side: on a CPU, on a GPU
+VALIDATIONS = 40  # at most, in a run
+COST = 0.03  # at most this share of a time budget
+VALIDATED = 0.5  # tokens, at most, for each one that is trained on, where steps or epochs are given
 MOST_EVENTS = 2**18  # of a longer text the beginning is used
 
 
@@ -39,6 +43,18 @@ class Validation:
             return None
         except OverflowingError:
             return math.nan
+
+    def interval(self, config: TrainConfig, seconds: float, windows: int, events: int) -> float:
+        """The share of the budget between two validations, more where one takes long.
+
+        seconds: what the last one took. windows, events: of the text to train on.
+        """
+        if config.minutes is not None:  # otherwise the sizes tell
+            cost = seconds / (config.minutes * 60) / COST
+        else:
+            epochs = config.epochs or (config.steps or 1) / windows
+            cost = self.events / (epochs * events) / VALIDATED
+        return min(max(1 / VALIDATIONS, float(cost)), 1.0)
 
 
 class _Stopped(Exception):

@@ -347,6 +347,32 @@ def test_what_the_caller_takes_is_no_time_of_training(monkeypatch: pytest.Monkey
     assert max(speeds) == pytest.approx(min(speeds), rel=0.1)
 
 
+@pytest.mark.parametrize("validating", [2.0, 16.0])
+def test_a_stopped_run_measures_its_last_weights_if_that_is_soon_done(
+    validating: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    stopped = timed_run(clock, monkeypatch, 0.25, validating, minutes=5.0).training
+    for _ in stopped.run():
+        if stopped.history:
+            break
+    first = stopped.place["best_nats"]
+    for _ in range(30):
+        stopped._advance()
+    stopped.stop()
+    assert not list(stopped.run())
+    if (last := stopped.last_validation()) is None:
+        assert validating > 15
+        return
+    assert last.valid_nats == stopped.place["best_nats"] < first
+    assert stopped.history[-1]["step"] == stopped.place["step"] == last.step
+    assert stopped.last_validation() is None
+
+
+def test_a_stopped_run_by_steps_ends_as_if_it_had_not_stopped() -> None:
+    assert stop_after(small_run(steps=20), 7).training.last_validation() is None
+
+
 def test_at_least_one_step_is_made_however_short_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

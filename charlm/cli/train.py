@@ -293,4 +293,8 @@ def _train(run: "Run", keeper: "Keeper", view: "View", listener: "Listener") -> 
         for progress in run.training.run():
             view.show(run, progress)
             keeper.keep(validated=progress.valid_nats is not None)
-        return keeper.finish()
+        saved = keeper.finish()
+        if listener.received and (last := run.training.last_validation()):
+            view.show(run, last)
+            keeper.finish()
+        return saved

@@ -12,7 +12,9 @@ from typing import Any
 import pyte
 import pytest
 
+from charlm.api import load
 from charlm.cli.outputs import output_of
+from charlm.cli.saving import Keeper
 from charlm.errors import TextError
 from charlm.logs import length_until
 
@@ -450,6 +452,32 @@ def test_why_a_run_stopped_early_is_said(charlm: Any, cat_file: Path) -> None:
     err = charlm("train", cat_file, "-o", "a.safetensors", "--steps", 1000, *still, *SMALL).err
     assert "stopped early, at " in err
     assert "2 validations were no better than the best (--patience)" in err
+
+
+def test_a_stopped_run_says_which_steps_model_is_kept(
+    charlm: Any, cat_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, listeners = Keeper.keep, []
+
+    def stopping(keeper: Keeper, validated: bool) -> None:
+        keep(keeper, validated)
+        training = keeper._run.training
+        if training.history and not validated:
+            listeners[0].received = 2
+            training.stop()
+
+    monkeypatch.setattr(Keeper, "keep", stopping)
+    monkeypatch.setattr("charlm.training.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("charlm.cli.signals.Listener.attend", lambda it, _: listeners.append(it))
+    options = ("train", cat_file, "-o", "a.safetensors", *SMALL)
+    err = charlm(*options, "--steps", 1000, code=130).err
+    step = load("a.safetensors").checkpoint.best["step"]
+    assert f"in validation at step {step}, the last that was validated" in err
+    listeners.clear()
+    err = charlm(*options, "--minutes", 1, "--force", code=130).err
+    known = load("a.safetensors").checkpoint
+    assert known.history[-1]["step"] == known.trained["steps"]
+    assert "the last that was validated" not in err
 
 
 def test_how_to_go_on_with_a_text_that_looks_like_an_option(
