@@ -22,7 +22,7 @@ def replace(path: str | os.PathLike[str], blocks: Iterable[Bytes]) -> None:
 
     Whoever reads the path sees the old file or the new one, never a part. A symbolic link stays
     one: what it points to is replaced. The permissions of a file that is there stay. Raises
-    OSError; the temporary file is then removed.
+    OSError, which names the path; the temporary file is then removed.
     """
     target = Path(os.path.realpath(path))
     temporary = _temporary(target)
@@ -37,9 +37,11 @@ def replace(path: str | os.PathLike[str], blocks: Iterable[Bytes]) -> None:
         finally:
             os.close(handle)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            error.filename = os.fspath(path)
         raise
     _sync(target.parent)
 

@@ -241,7 +241,7 @@ class TrainConfig(_Checked):
     precision: str = option(
         "float32", help="Arithmetic of training.", choices=("float32", "bfloat16")
     )
-    threads: int = option(1, help="Threads on the CPU.", minimum=1, maximum=4096)
+    threads: int = option(1, help="Threads on the CPU.", minimum=1, maximum=512)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,12 +19,13 @@ def read_log(
 ) -> list[Mapping[str, Any]]:
     """The log's records, each of which has these fields; lines of white space are left out.
 
-    Raises TextError, which says the file, the line, what is wrong there and the advice.
+    So is a last one that a crash or a full disk left half. Raises TextError, which says the file,
+    the line, what is wrong there and the advice.
     """
     records = [
         _record(line, f"{name}: line {number}", fields, advice)
         for number, line in enumerate(lines, 1)
-        if line.strip()
+        if line.strip() and not _half(line)
     ]
     if not records:
         raise TextError(f"{name}: there are no records in it; {advice}")
@@ -63,6 +64,11 @@ def length_until(path: str, step: int, history: Iterable[Mapping[str, Any]]) -> 
                 told = told if valid is None else at
             length += len(line)
     return length
+
+
+def _half(line: str) -> bool:
+    """Whether a line is the beginning of a record."""
+    return not line.endswith(("}", "\n")) and line.startswith(BEGINS)
 
 
 def _record(line: str, where: str, fields: Sequence[str], advice: str) -> Mapping[str, Any]:

@@ -144,7 +144,8 @@ def resume(
     ended = not other and checkpoint.progress["next_validation"] > 1  # the last one was made
     if ended or training.complete or (other and training.fraction() >= 1):
         raise OptionError(
-            "--resume: this run is complete; give a larger --minutes, --epochs or --steps"
+            f"--resume: this run is complete, with {checkpoint.progress['step']:,} steps; give a "
+            "larger --minutes, --epochs or --steps"
         )
     if run.out_of_patience:
         raise OptionError(

@@ -19,7 +19,7 @@ from typing import BinaryIO, Protocol
 
 from charlm.errors import OptionError, TextError
 from charlm.foreign import FIRST_BYTES, look_of
-from charlm.streams import Arriving, standard_input
+from charlm.streams import Arriving, blocks_of, standard_input
 
 BLOCK = 2**20  # bytes read at a time
 
@@ -158,7 +158,7 @@ def _stream(name: str, stream: BinaryIO, encoding: str) -> Source:
 
     spool = TemporaryFile()  # noqa: SIM115 (lives as long as its source)
     try:
-        while block := stream.read(BLOCK):
+        for block in blocks_of(stream, BLOCK):
             spool.write(block)
         source = _with_codec(name, lambda: nullcontext(spool), encoding)
     except BaseException as error:

@@ -5,7 +5,7 @@ import select
 import stat
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import BinaryIO
 
 from charlm.errors import TextError
@@ -26,6 +26,18 @@ def standard_input() -> BinaryIO:
     if device:
         raise TextError("<stdin> is a device, not a text; give a file or a pipe")
     return stream
+
+
+def blocks_of(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    """All that is in it: of what is typed a line each, until an end is typed once."""
+    while block := _some_of(stream, size):
+        yield block
+
+
+def _some_of(stream: BinaryIO, size: int) -> bytes:
+    """What there is, at least a byte, which is waited for; nothing at the end."""
+    read1: Callable[[int], bytes] = stream.read1  # type: ignore[attr-defined]
+    return read1(size)
 
 
 class Arriving:
@@ -57,9 +69,8 @@ class Arriving:
         return block
 
     def _more(self, size: int) -> bytes:
-        """At least a byte; nothing at the end, after which a terminal could be asked again."""
-        read1: Callable[[int], bytes] = self._stream.read1  # type: ignore[attr-defined]
-        more = b"" if self._ended else read1(size)
+        """At least a byte; nothing at the end, after which a terminal is not asked again."""
+        more = b"" if self._ended else _some_of(self._stream, size)
         self._ended = not more
         return more
 

@@ -93,12 +93,20 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
 
 
 def _learned(model: "Model", text: "Text", score: "Score") -> bool:
-    """Whether the model was trained on this text, or on all but the part it was validated on."""
+    """Whether the model was trained on this text or one of its files.
+
+    Or on all but the part it was validated on.
+    """
     from charlm.origin import origin_in
+    from charlm.text import Text
 
     known = model.checkpoint.corpus
     sizes = known.train_characters, known.characters
-    return score.characters in sizes and origin_in(text, model.checkpoint).same
+    if score.characters in sizes and origin_in(text, model.checkpoint).same:
+        return True
+    files = text.documents if len(text.documents) > 1 else ()
+    large = (one for one in files if one.characters >= known.train_characters - 1)
+    return any(origin_in(Text((file,), []), model.checkpoint).same for file in large)
 
 
 def _how(text: "Text", parts: int, per_line: bool) -> str:

@@ -39,6 +39,7 @@ ELSEWHERE = {
     "save-dir": "--output",
     "seq-length": "--bptt",
     "start": "--prompt",
+    "start-text": "--prompt",
     "tied": "--tie-weights",
     "wordvec-size": "--embedding-size",
 }

@@ -66,7 +66,12 @@ class View:
                 "the text is small for this model: it will learn it by heart; a longer text or a "
                 "smaller --hidden-size helps"
             )
-        if length := _short_lines(run):
+        if options["init_from"] and earlier and earlier.model.per_line > run.model.per_line:
+            self.say(
+                f"{options['init_from']} was trained line by line, this run is not; --per-line "
+                "goes on as it began"
+            )
+        elif length := _short_lines(run):
             self.say(
                 f"its lines are short ({length:.0f} characters): --per-line makes each a sequence "
                 "of its own, as suits names and words"

@@ -36,7 +36,11 @@ if TYPE_CHECKING:
     help="Score every line of a file or of several; - is stdin, also without -f.",
 )
 @click.option(
-    "--given", default="", metavar="TEXT", help="What comes before; its probability is not counted."
+    "--given",
+    default="",
+    metavar="TEXT",
+    help="What comes before; its probability is not counted. $'\\n' reads lines as those of a text "
+    "that was learned whole.",
 )
 @click.option(
     "--eos/--no-eos",
@@ -83,6 +87,8 @@ def command(checkpoint: str, sentences: tuple[str, ...], **options: Any) -> None
 
     if sentences == ("-",) and not options["paths"]:
         sentences, options["paths"] = (), ("-",)
+    if "-" in sentences:
+        raise OptionError("- is standard input: give it alone, or -f - (and no sentence)")
     if bool(sentences) == bool(options["paths"]):
         raise OptionError("give sentences, or -f before each FILE, one of the two")
     if options["ask_next"]:
@@ -149,13 +155,10 @@ def _show_sentences(model: "Model", sentences: list[Sentence], options: dict[str
         range(len(shown) - 1),
     )
     terminal.write("\n")
-    terminal.pairs(
-        [
-            *_comparison(scored),
-            ("counted", _how(options, scored[0][1])),
-            ("perplexity", _per_token(model)),
-        ]
-    )
+    how = [*_comparison(scored), ("counted", _how(options, scored[0][1]))]
+    if not terminal.narrow():  # which has no room for perplexities
+        how.append(("perplexity", _per_token(model)))
+    terminal.pairs(how)
 
 
 def _one(

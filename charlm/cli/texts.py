@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from charlm.api import Model
     from charlm.text import Text
 
-TOGETHER = 4096  # texts that are written in one batch
+FIRST, TOGETHER = 512, 4096  # texts that are written in one batch: at first, at most
 FIRST_LOOK = 64  # steps after which --stop is looked for, and then after twice as many
 MOST_TRIES = 20  # texts that --unique and --novel write, at most, for each that is wanted
 
@@ -36,7 +36,7 @@ def blocks(
     kept = written = 0
     seen: set[str] = set()
     while kept < count and written < tries:
-        size = min(max(count, written), TOGETHER)
+        size = min(max(FIRST, written), TOGETHER)
         numbers = range(written, min(written + size, tries))
         texts = _texts(model, prompt, numbers, options)
         written += len(texts)

@@ -92,7 +92,7 @@ READING = ("encoding", "valid_path", "valid_fraction", "device", "threads", "log
 @device_option
 @click.option(
     "--threads",
-    type=click.IntRange(1, 4096),
+    type=click.IntRange(1, 512),
     metavar="N",
     help="Threads on the CPU.  [default: all cores]",
 )

@@ -428,6 +428,11 @@ def test_what_is_noticed_is_said_before_the_lines_and_once(name_path: Path) -> N
     assert ran.returncode == 1
 
 
+def test_a_dash_stands_alone(charlm: Any, name_path: Path) -> None:
+    for given in (["-", "Anna"], ["Anna", "-"], ["-", "-f", "-"]):
+        assert "- is standard input: give it alone" in charlm("score", name_path, *given, code=2).err
+
+
 def test_a_dash_is_standard_input(charlm: Any, name_path: Path) -> None:
     lines = "Anna\nTom\n"
     expected = charlm("score", name_path, "-f", "-", input=lines).out
