@@ -69,6 +69,16 @@ def test_a_log_is_read_as_it_is(log: Path) -> None:
     assert run.points("valid_nats", "seconds", 2.0)[1] == (7.5, 3.2 / 3 * 2)
 
 
+def test_half_a_line_at_the_end_of_a_log_is_left_out(log: Path) -> None:
+    whole = read_run(log).records
+    for half in ('{"step": 9, "sec', '{"step": '):
+        log.write_text(log.read_text(encoding="utf-8") + half, encoding="utf-8")
+        assert read_run(log).records == whole
+        log.write_text(log.read_text(encoding="utf-8").removesuffix(half), encoding="utf-8")
+    log.write_text(log.read_text(encoding="utf-8").rstrip("\n"), encoding="utf-8")
+    assert read_run(log).records == whole
+
+
 def test_a_checkpoint_keeps_validations_and_no_gradients(cat_path: Path, cat_model: Model) -> None:
     run = read_run(cat_path)
     history = cat_model.checkpoint.history

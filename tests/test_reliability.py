@@ -146,6 +146,20 @@ def test_a_figure_is_a_figure() -> None:
 # Folders
 
 
+def test_what_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No such file") as caught:
+        replace(tmp_path / "none" / "page.html", [b"text"])
+    assert caught.value.filename == str(tmp_path / "none" / "page.html")
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space") as caught:
+        replace(tmp_path / "page.html", [b"text"])
+    assert caught.value.filename == str(tmp_path / "page.html")
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_room_is_known_before_the_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

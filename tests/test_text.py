@@ -515,10 +515,10 @@ def test_the_end_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
             Typed.asked += not found
             return found
 
-    for data in (b"", b"ab\n"):
+    for data, read in itertools.product((b"", b"ab\n"), (arriving, copied)):
         Typed.asked = 0
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Typed(data)))
-        found_in(arriving)
+        found_in(read)
         assert Typed.asked == 1
 
 

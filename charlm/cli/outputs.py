@@ -1,12 +1,19 @@
-"""What `charlm train` may write to, and what it may not overwrite."""
+"""What `charlm train` may write to, what it may not overwrite, and how to go on with it."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
+import click
+
+from charlm.cli.belonging import given
 from charlm.cli.files import check_file, check_folder, files_read, refuse_stdout, same_file
 from charlm.errors import OptionError
 from charlm.logs import BEGINS
+
+# Options that a resumed run is given again
+READING = ("encoding", "valid_paths", "valid_fraction", "device", "threads", "log", "quiet")
 
 
 def output_of(texts: tuple[str, ...], options: dict[str, Any]) -> Path:
@@ -24,7 +31,7 @@ def output_of(texts: tuple[str, ...], options: dict[str, Any]) -> Path:
 
 def check_output(texts: tuple[str, ...], output: Path, options: dict[str, Any]) -> None:
     """Refuses to overwrite by accident, and a text at all; to be called with the output locked."""
-    read = [*texts, options["valid_path"]]
+    read = [*texts, *options["valid_paths"]]
     check_file(output, read, options["force"] or options["resume"], " or --resume to go on")
     if options["resume"] and not output.exists():
         raise OptionError(f"{output} does not exist; --resume needs the checkpoint to go on from")
@@ -48,3 +55,16 @@ def _check_log(log: Path, others: list[str | None], options: dict[str, Any]) -> 
             begins = file.read(len(BEGINS)).decode("utf-8", "replace")
         if begins not in ("", BEGINS):
             raise OptionError(f"{log} is no training log to overwrite; give another --log")
+
+
+def resume_command(texts: tuple[str, ...], output: Path, options: dict[str, Any]) -> str:
+    """What to type to go on: the same text, read in the same way, into the same file."""
+    dashed = any(text.startswith("-") and text != "-" for text in texts)
+    words = ["charlm", "train", *([] if dashed else texts), "-o", str(output), "--resume"]
+    for parameter in click.get_current_context().command.params:
+        name = parameter.name or ""
+        if name in READING and given(name):
+            values = options[name] if parameter.multiple else [options[name]]
+            for value in values:
+                words += [parameter.opts[0], *([] if value is True else [str(value)])]
+    return shlex.join([*words, "--", *texts] if dashed else words)

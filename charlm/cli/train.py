@@ -1,6 +1,5 @@
 """`charlm train`: a text in, a checkpoint out."""
 
-import shlex
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 STARTED = time.monotonic()
 PLANNED_MODEL = ("layers", "hidden_size", "embedding_size", "tie_weights")
 PLANNED_TRAINING = ("batch_size", "bptt", "learning_rate", "weight_decay", "dropout")
-READING = ("encoding", "valid_path", "valid_fraction", "device", "threads", "log", "quiet")
 
 
 @click.command()
@@ -67,7 +65,13 @@ READING = ("encoding", "valid_path", "valid_fraction", "device", "threads", "log
     metavar="N",
     help="Characters or words seen less often become <UNK>.  [default: 1]",
 )
-@click.option("--valid", "valid_path", type=PATH, help="Validate on this text.")
+@click.option(
+    "--valid",
+    "valid_paths",
+    type=PATH,
+    multiple=True,
+    help="Validate on this text, or on several: --valid A --valid B.",
+)
 @click.option(
     "--valid-fraction",
     type=float,
@@ -127,6 +131,7 @@ def _command(
     texts: tuple[str, ...], output: Path, listener: "Listener", options: dict[str, Any]
 ) -> int:
     """All that is done while the lock is held; gives the exit code."""
+    from charlm.cli.outputs import resume_command
     from charlm.cli.progress import View
     from charlm.cli.saving import Keeper
 
@@ -148,20 +153,8 @@ def _command(
     if not saved:
         view.say("stopped before the first step: there is nothing to save")
     elif not run.complete:
-        view.say(f"stopped and saved; go on with: {_resume_command(texts, output, options)}")
+        view.say(f"stopped and saved; go on with: {resume_command(texts, output, options)}")
     return 128 + listener.received
-
-
-def _resume_command(texts: tuple[str, ...], output: Path, options: dict[str, Any]) -> str:
-    """What to type to go on: the same text, read in the same way, into the same file."""
-    dashed = any(text.startswith("-") and text != "-" for text in texts)
-    words = ["charlm", "train", *([] if dashed else texts), "-o", str(output), "--resume"]
-    for parameter in click.get_current_context().command.params:
-        name = parameter.name or ""
-        if name in READING and given(name):
-            value = [] if options[name] is True else [str(options[name])]
-            words += [parameter.opts[0], *value]
-    return shlex.join([*words, "--", *texts] if dashed else words)
 
 
 def _earlier(output: Path, options: dict[str, Any]) -> "Checkpoint | None":
@@ -220,7 +213,7 @@ def _here(value: Any) -> str:
 def _check_validation(per_line: bool, options: dict[str, Any]) -> None:
     """Refuses a share that is none, and what lines or a text to validate on have no use for."""
     check_limits("--valid-fraction", options["valid_fraction"], above=0, below=1)
-    if options["valid_path"]:
+    if options["valid_paths"]:
         refuse(["valid_fraction"], "belongs to a text without --valid: give one of the two")
     if per_line:
         why = "belongs to one long text, not to --per-line, where"
@@ -238,9 +231,8 @@ def _corpus(
     per_line = earlier.model.per_line if earlier and resumed else options["per_line"]
     _check_validation(per_line, options)
     text = open_text(texts, options["encoding"])
-    valid = (
-        open_text([options["valid_path"]], options["encoding"]) if options["valid_path"] else None
-    )
+    valid_paths = options["valid_paths"]
+    valid = open_text(valid_paths, options["encoding"]) if valid_paths else None
     for remark in text.notices + (valid.notices if valid else []):
         view.say(remark)
     return build_corpus(

@@ -184,6 +184,8 @@ def test_a_text_that_was_learned_is_said(
     other.write_text(cat_text.replace("cat", "tac"), encoding="utf-8")
     assert "trained on" not in charlm("eval", cat_path, other).err
     assert evaluated(charlm, cat_path, other)["trained_on_it"] is False
+    assert evaluated(charlm, cat_path, other, cat_file)["trained_on_it"] is True
+    assert evaluated(charlm, cat_path, other, other)["trained_on_it"] is False
 
 
 def test_lines_that_were_learned_are_said(charlm: Any, name_path: Path, names_file: Path) -> None:

@@ -87,6 +87,7 @@ def test_many_texts_are_written_in_several_batches(
 ) -> None:
     options = ("sample", name_path, "--count", 7, "--seed", 5)
     together = charlm(*options).out
+    monkeypatch.setattr(texts, "FIRST", 2)
     monkeypatch.setattr(texts, "TOGETHER", 3)
     assert charlm(*options).out == together
 

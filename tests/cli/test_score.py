@@ -430,7 +430,9 @@ def test_what_is_noticed_is_said_before_the_lines_and_once(name_path: Path) -> N
 
 def test_a_dash_stands_alone(charlm: Any, name_path: Path) -> None:
     for given in (["-", "Anna"], ["Anna", "-"], ["-", "-f", "-"]):
-        assert "- is standard input: give it alone" in charlm("score", name_path, *given, code=2).err
+        assert (
+            "- is standard input: give it alone" in charlm("score", name_path, *given, code=2).err
+        )
 
 
 def test_a_dash_is_standard_input(charlm: Any, name_path: Path) -> None:

@@ -305,6 +305,13 @@ def test_init_from_learns_no_tokens_of_the_validation_text(charlm: Any, cat_text
     assert sizes[0] == sizes[1]
 
 
+def test_init_from_a_model_of_lines_is_said(charlm: Any, cat_file: Path, name_path: Path) -> None:
+    command = ("train", cat_file, "-o", "b.safetensors", "--init-from", name_path, "--steps", 1)
+    said = "was trained line by line, this run is not; --per-line goes on as it began"
+    assert said in charlm(*command).err
+    assert said not in charlm(*command, "--per-line", "--force").err
+
+
 def test_init_from_keeps_its_kind_of_tokens(charlm: Any, cat_file: Path) -> None:
     charlm("train", cat_file, "-o", "a.safetensors", "--tokenizer", "bytes", "--steps", 2, *SMALL)
     command = ("train", cat_file, "-o", "b.safetensors", "--init-from", "a.safetensors")
@@ -478,6 +485,25 @@ def test_a_stopped_run_says_which_steps_model_is_kept(
     known = load("a.safetensors").checkpoint
     assert known.history[-1]["step"] == known.trained["steps"]
     assert "the last that was validated" not in err
+
+
+def test_several_texts_to_validate_on(
+    charlm: Any, cat_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a b", "c"):
+        Path(name).write_text("The cat was full.\n" * 9)
+
+    def stopped(*arguments: Any) -> bool:
+        arguments[-1].received = 2  # the listener's
+        return True
+
+    monkeypatch.setattr("charlm.cli.train._train", stopped)
+    command = ("train", cat_file, "-o", "a.safetensors", "--steps", 9, *SMALL)
+    err = charlm(*command, "--valid", "a b", "--valid", "c", code=130).err
+    assert "characters to train on, 324 to validate on" in err
+    assert "--resume --valid 'a b' --valid c" in err
+    err = charlm(*command, "--valid", "a b", "--valid", "a.safetensors", code=2).err
+    assert "-o a.safetensors is the text a.safetensors" in err
 
 
 def test_how_to_go_on_with_a_text_that_looks_like_an_option(
