@@ -165,11 +165,16 @@ class Ranks:
         self._first = []
 
     def _count(self, values: Array, labels: Labels, ends: Array) -> None:
-        for cell, column in enumerate(values.T):
-            levels = np.searchsorted(ends[cell], column)
-            self._all[cell] += np.bincount(levels, minlength=LEVELS + 1)
-            for where, label in zip(self._where, labels.T, strict=True):
-                where[cell] += np.bincount(levels[label], minlength=LEVELS + 1)
+        columns = np.ascontiguousarray(values.T)
+        levels = np.stack([np.searchsorted(*pair) for pair in zip(ends, columns, strict=True)])
+        levels += np.arange(len(levels))[:, None] * (LEVELS + 1)
+        self._add(self._all, levels)
+        for where, label in zip(self._where, labels.T, strict=True):
+            self._add(where, levels[:, label])
+
+    def _add(self, histogram: npt.NDArray[np.int32], levels: npt.NDArray[np.intp]) -> None:
+        counts = np.bincount(levels.ravel(), minlength=histogram.size)
+        histogram += counts.reshape(histogram.shape).astype(np.int32)
 
     def strengths(self) -> Floats:
         if self._first:
