@@ -85,14 +85,17 @@ def windows(ids: Ids, steps: int, positions: int, *, per_line: bool) -> Ids:
     """
     if per_line:
         starts = np.flatnonzero(ids[:-1] == EOS)
-        ends = np.append(starts[1:], len(ids) - 1)
-        starts, length = starts[ends - starts >= steps], steps + 1
+        lengths = np.append(starts[1:], len(ids) - 1) - starts
+        longest, length = lengths.max(initial=0), steps + 1
+        starts = starts[lengths >= steps]
     else:
-        length = min(len(ids), WARM_UP + steps + 1)
+        longest, length = len(ids) - 1, min(len(ids), WARM_UP + steps + 1)
         starts = np.arange(len(ids) - length + 1)
-    if length <= steps or not len(starts):
-        unit = "no line of the text has" if per_line else "the text has fewer than"
-        raise TextError(f"{unit} {steps} tokens; give a longer text or a lower --steps")
+    if longest < steps:
+        found = f"the text has {longest} tokens, fewer than {steps}"
+        if per_line:
+            found = f"no line of the text has {steps} tokens, the longest has {longest}"
+        raise TextError(f"{found}; give a longer text or a lower --steps")
     chosen = np.linspace(0, len(starts) - 1, min(positions, len(starts))).astype(np.intp)
     columns: Ids = ids[starts[chosen] + np.arange(length)[:, None]]
     return columns

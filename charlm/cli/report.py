@@ -11,7 +11,7 @@ from charlm.cli.options import (
     on_unknown_option,
     output_options,
 )
-from charlm.errors import TextError
+from charlm.errors import OptionError, TextError
 
 if TYPE_CHECKING:
     from charlm.api import Model
@@ -63,6 +63,8 @@ def command(checkpoint: str, text: str | None, **options: Any) -> None:
     from charlm.extras import check_installed
 
     output = output_file(options, checkpoint, text, options["corpus"])
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise OptionError(f"{output}: a page is .html; give -o such a name")
     check_installed("jinja2", "report")
     from charlm.api import load
     from charlm.atomic import replace

@@ -36,7 +36,7 @@ def blocks(
     kept = written = 0
     seen: set[str] = set()
     while kept < count and written < tries:
-        size = min(max(FIRST, written), TOGETHER)
+        size = min(max(min(count, FIRST), written), TOGETHER)
         numbers = range(written, min(written + size, tries))
         texts = _texts(model, prompt, numbers, options)
         written += len(texts)

@@ -50,7 +50,9 @@ def test_a_per_line_model_stays_within_lines(
     record = json.loads(charlm("gradients", names_file, name_path, "--steps", 4, "--json").out)
     assert record["cell"] == "gru"
     said = charlm("gradients", names_file, name_path, "--steps", 50, code=1).err
-    assert "no line of the text has 50 tokens" in said
+    assert "no line of the text has 50 tokens, the longest has " in said
+    said = charlm("gradients", names_file, "--cell", "rnn", "--steps", 10**6, code=1).err
+    assert "tokens, fewer than 1000000; give" in said
 
 
 def test_the_places_of_each_model_are_told(charlm: Any, name_path: Path, tmp_path: Path) -> None:

@@ -116,6 +116,12 @@ def test_what_is_read_is_never_written_over(charlm: Any, cat_path: Path, tmp_pat
     assert text.read_text() == "The cat was full.\n"
 
 
+def test_a_page_is_called_one(charlm: Any, cat_path: Path, tmp_path: Path) -> None:
+    output = tmp_path / "r.pdf"
+    err = charlm("report", cat_path, TEXT, "-o", output, code=2).err
+    assert err == f"charlm: {output}: a page is .html; give -o such a name\n"
+
+
 def test_a_model_of_lines_reads_whole_lines(charlm: Any, name_path: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("Anna\nOtto\nAda\n")
