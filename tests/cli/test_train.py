@@ -6,6 +6,7 @@ import os
 import pty
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -481,6 +482,7 @@ def test_a_stopped_run_says_which_steps_model_is_kept(
     step = load("a.safetensors").checkpoint.best["step"]
     assert f"in validation at step {step}, the last that was validated" in err
     listeners.clear()
+    monkeypatch.setattr("charlm.cli.train.STARTED", time.monotonic())
     err = charlm(*options, "--minutes", 1, "--force", code=130).err
     known = load("a.safetensors").checkpoint
     assert known.history[-1]["step"] == known.trained["steps"]
