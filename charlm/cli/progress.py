@@ -129,8 +129,10 @@ class View:
 
             figure = f", {best * run.about.bits_per_nat:.4f} bits per character in validation"
             unseen = run.corpus.valid.unseen / max(1, run.corpus.valid.events)
-            if (step := run.training.history[-1]["step"]) < run.training.place["step"]:
-                figure += f" at step {step:,}, the last that was validated"
+            history, step = run.training.history, run.training.place["step"]
+            if history[-1]["step"] < step:  # it was stopped
+                kept = min(history, key=lambda record: float(record["valid_nats"]))
+                figure += f" at step {kept['step']:,} of {step:,}"
             if unseen > FEW:
                 figure += f"; {unseen:.1%} of its tokens the model never saw, and <UNK> spells none"
         self.say(f"saved {output}{figure}")

@@ -479,14 +479,19 @@ def test_a_stopped_run_says_which_steps_model_is_kept(
     monkeypatch.setattr("charlm.cli.signals.Listener.attend", lambda it, _: listeners.append(it))
     options = ("train", cat_file, "-o", "a.safetensors", *SMALL)
     err = charlm(*options, "--steps", 1000, code=130).err
-    step = load("a.safetensors").checkpoint.best["step"]
-    assert f"in validation at step {step}, the last that was validated" in err
+    known = load("a.safetensors").checkpoint
+    assert known.best
+    assert known.trained
+    kept, last = known.best["step"], known.trained["steps"]
+    assert kept < last
+    assert f"bits per character in validation at step {kept} of {last}\n" in err
     listeners.clear()
     monkeypatch.setattr("charlm.cli.train.STARTED", time.monotonic())
     err = charlm(*options, "--minutes", 1, "--force", code=130).err
     known = load("a.safetensors").checkpoint
+    assert known.trained
     assert known.history[-1]["step"] == known.trained["steps"]
-    assert "the last that was validated" not in err
+    assert "in validation\n" in err
 
 
 def test_several_texts_to_validate_on(
