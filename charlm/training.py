@@ -146,8 +146,7 @@ class Training:
 
     def result(self) -> dict[str, npt.NDArray[np.float32]]:
         """The weights to keep: those of the best validation, before any the averaged ones."""
-        validated = self.place["best_nats"] is not None
-        return self.best if validated else copies(self._optimiser.averaged)
+        return copies(self._optimiser.averaged) if self.place["best_nats"] is None else self.best
 
     def seconds(self) -> float:
         """Seconds spent on this run, earlier parts of it included."""
@@ -235,7 +234,8 @@ class Training:
 
     def _next_validation(self) -> float:
         """The share of the budget at which to validate next, the last time at 1."""
-        later = (now := self.fraction()) + self._interval()
+        now = self.fraction()
+        later = now + self._interval()
         return later if now >= 1 else min(later, 1.0)
 
     def _interval(self) -> float:

@@ -93,20 +93,24 @@ def command(checkpoint: str, files: tuple[str, ...], **options: Any) -> None:
 
 
 def _learned(model: "Model", text: "Text", score: "Score") -> bool:
-    """Whether the model was trained on this text or one of its files.
-
-    Or on all but the part it was validated on.
-    """
+    """Whether the model was trained on this text or a file of it, or all but a part of either."""
     from charlm.origin import origin_in
     from charlm.text import Text
 
     known = model.checkpoint.corpus
-    sizes = known.train_characters, known.characters
-    if score.characters in sizes and origin_in(text, model.checkpoint).same:
-        return True
-    files = text.documents if len(text.documents) > 1 else ()
-    large = (one for one in files if one.characters >= known.train_characters - 1)
-    return any(origin_in(Text((file,), []), model.checkpoint).same for file in large)
+
+    def learned(text: "Text", characters: int) -> bool:
+        """characters: as many as are read of the text, by which most texts are told apart."""
+        sizes = known.train_characters, known.characters
+        return characters in sizes and origin_in(text, model.checkpoint).same
+
+    def read(text: "Text") -> int:
+        return sum(len(piece) for pieces in text.to_read(model.per_line) for piece in pieces)
+
+    files = [Text((document,), []) for document in text.documents]
+    return learned(text, score.characters) or (
+        len(files) > 1 and any(learned(file, read(file)) for file in files)
+    )
 
 
 def _how(text: "Text", parts: int, per_line: bool) -> str:
